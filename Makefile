@@ -1,0 +1,47 @@
+# Everything that people do every day. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+RESULTS ?= results
+
+.DEFAULT_GOAL := help
+.PHONY: help install leaderboard test wheel-test lint format bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+install: $(INSTALLED) ## make .venv and install whybench with what was tested
+
+# torch first and by its pin, as a plain `torch` would bring gigabytes of CUDA libraries on some systems
+$(INSTALLED): pyproject.toml setup.py constraints.txt
+	@echo "Installing whybench into $(VENV); the first time takes some minutes."
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,lint]"
+	touch $@
+
+leaderboard: $(INSTALLED) ## score the default methods on the built-in suite, print the table and the page's path
+	$(BIN)/whybench run --results $(RESULTS)
+
+test: $(INSTALLED) ## run the tests
+	$(BIN)/python -m pytest
+
+wheel-test: $(INSTALLED) ## build the wheel, check what is in it, and run the tests against it
+	$(BIN)/python scripts/check_wheel.py
+
+lint: $(INSTALLED) ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## put the code into ruff's format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(INSTALLED) ## time the hot paths with pytest-benchmark
+	$(BIN)/python -m pytest --benchmark-enable --benchmark-only --benchmark-columns=median,iqr,rounds
+
+clean: ## remove what was built; results stay
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,115 @@
+"""Every error that whybench raises on purpose.
+
+::
+
+    WhybenchError
+    ├── UnknownNameError          no method, task, metric or operator of that name
+    ├── ParameterError            a parameter or an option with a value that is not allowed
+    ├── InputError                a text or an example that cannot be explained
+    │   ├── EmptyTextError
+    │   └── LabelError            a label outside the model's
+    ├── DataError                 a dataset that cannot be read
+    │   └── MissingColumnError
+    ├── TaskError                 a task that cannot be loaded
+    ├── ModelError                a checkpoint that cannot be loaded or used
+    │   └── UnsupportedArchitectureError
+    ├── OperatorError             a removal operator that the tokenizer cannot serve
+    ├── ScoresError               token scores that cannot be ranked
+    │   ├── ScoreShapeError
+    │   └── NonFiniteScoresError
+    ├── MethodError               a method that cannot be loaded, or that failed
+    │   └── CertificateError      an answer that misses its own tolerance
+    └── StoreError                results that cannot be read or written
+        └── CorruptResultError
+
+A message names the thing, the value got, what is allowed and what to do. On the command line every one of them is
+exit code 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class WhybenchError(Exception):
+    """Base of every error that whybench raises on purpose."""
+
+
+class UnknownNameError(WhybenchError):
+    """No method, task, metric or operator of that name; the message proposes the nearest ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+        super().__init__(f"there is no {kind} named {name!r}.{hint} Known: {', '.join(known) or 'none'}.")
+        self.kind, self.name, self.near = kind, name, near
+
+
+class ParameterError(WhybenchError):
+    """A parameter or an option with a value that is not allowed."""
+
+
+class InputError(WhybenchError):
+    """A text or an example that cannot be explained."""
+
+
+class EmptyTextError(InputError):
+    """A text without a single unit that could be removed."""
+
+
+class LabelError(InputError):
+    """A label outside the model's labels."""
+
+
+class DataError(WhybenchError):
+    """A dataset that cannot be read."""
+
+
+class MissingColumnError(DataError):
+    """A dataset without a column that the task needs."""
+
+
+class TaskError(WhybenchError):
+    """A task that cannot be loaded."""
+
+
+class ModelError(WhybenchError):
+    """A checkpoint that cannot be loaded or used."""
+
+
+class UnsupportedArchitectureError(ModelError):
+    """An architecture whose attention cannot be read or replaced through transformers' AttentionInterface."""
+
+
+class OperatorError(WhybenchError):
+    """A removal operator that the tokenizer cannot serve; nothing is put in its place."""
+
+
+class ScoresError(WhybenchError):
+    """Token scores that cannot be ranked."""
+
+
+class ScoreShapeError(ScoresError):
+    """Token scores of a shape other than ``[batch, tokens]``."""
+
+
+class NonFiniteScoresError(ScoresError):
+    """Token scores with a NaN or an infinity."""
+
+
+class MethodError(WhybenchError):
+    """A method that cannot be loaded, or that failed on its input."""
+
+
+class CertificateError(MethodError):
+    """An answer that misses the tolerance of its own certificate."""
+
+
+class StoreError(WhybenchError):
+    """Results that cannot be read or written."""
+
+
+class CorruptResultError(StoreError):
+    """A result folder whose files are missing, changed or not valid."""

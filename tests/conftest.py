@@ -1,0 +1,42 @@
+"""Fixtures that many tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# one thread: the tests' machines are small, and timings in them are ratios
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.fixture(scope="session")
+def xor_classifier():
+    """The built-in checkpoint of the task xor_cues: small, trained, and its evidence known."""
+    from whybench import Classifier
+    from whybench.tasks.builtin import checkpoint
+
+    return Classifier.from_pretrained(checkpoint("xor_cues"), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def xor_examples():
+    """Twelve examples of xor_cues."""
+    from whybench import load_task
+
+    return load_task("xor_cues").load().examples[:12]
+
+
+@pytest.fixture
+def xor_batch(xor_classifier, xor_examples):
+    """Those examples, encoded."""
+    return xor_classifier.encode([e.text for e in xor_examples], ids=[e.id for e in xor_examples])
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Folder with real data and real checkpoints; they are not part of the project."""
+    folder = Path(os.environ.get("WHYBENCH_SHARED", "../shared"))
+    if not (folder / "models" / "minilm-sst2").is_dir():
+        pytest.skip(f"no real checkpoints under {folder} (set WHYBENCH_SHARED)")
+    return folder
