@@ -1,0 +1,97 @@
+"""What a task is: examples, the labels' names, and the checkpoint that is explained by default."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple
+
+
+class Span(NamedTuple):
+    """Characters ``[start, end)`` of one segment of an example (0: ``text``, 1: ``text_pair``)."""
+
+    segment: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """One input of a task.
+
+    Attributes:
+        id: Name of the example within the task's data, stable over runs and machines.
+        text: The text, or the first of a pair.
+        text_pair: The second text of a pair.
+        label: Index of the gold label; None where the data has none.
+        evidence: Characters that decide the label, as spans. None where the data does not say; empty where an
+            annotator said "nothing".
+    """
+
+    id: str
+    text: str
+    text_pair: str | None = None
+    label: int | None = None
+    evidence: tuple[Span, ...] | None = None
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The examples of one split, with what names them for ever.
+
+    Attributes:
+        examples: In the order of the data.
+        split: The split's name, as the source has it.
+        revision: Commit of a Hub dataset, or a digest of local files or of a generator's source.
+    """
+
+    examples: Sequence[Example]
+    split: str
+    revision: str
+
+
+class Task(ABC):
+    """A task: where the examples come from and what is explained on them.
+
+    A subclass in a file of its own under ``tasks/`` is found by its file's name, which is also its ``name``.
+
+    Attributes:
+        name: The file's name without ``.py``.
+        summary: One line for tables.
+        labels: The labels' names, in the order of the label indices.
+        suite: The suite that the task belongs to.
+        default_model: Folder of a checkpoint that ships with the package, or the id of a Hub model.
+        default_model_revision: Commit of the Hub model.
+        operator: The primary removal operator; None takes the protocol's default for the tokenizer.
+        evidence: ``"planted"`` (exact by construction), ``"human"`` or None.
+        dataset: Id of the Hub dataset, None for generated data.
+        licence: Licence of the data.
+        citation: What to cite for the data.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    labels: ClassVar[tuple[str, ...]]
+    suite: ClassVar[str]
+    default_model: ClassVar[str]
+    default_model_revision: ClassVar[str | None] = None
+    operator: ClassVar[Literal["mask", "delete", "pad"] | None] = None
+    evidence: ClassVar[Literal["planted", "human"] | None] = None
+    dataset: ClassVar[str | None] = None
+    licence: ClassVar[str] = ""
+    citation: ClassVar[str] = ""
+
+    @abstractmethod
+    def load(self, data: Path | None = None, split: str | None = None) -> TaskData:
+        """Read the examples.
+
+        Args:
+            data: A local file or folder with the columns of the task's dataset, in place of the Hub.
+            split: A split's name; None takes the task's own evaluation split.
+
+        Raises:
+            DataError: The data cannot be read; the message says what to do.
+            MissingColumnError: A column is not there.
+        """
