@@ -1,0 +1,136 @@
+"""The forward engine: the one place where perturbed inputs meet the model.
+
+It is given the inputs of all methods, metrics and operators, drops those that it has seen, sorts the rest by length,
+packs them by token budget, and keeps every answer, so that the next method pays only for what is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from whybench.bench.classifier import Classifier
+from whybench.bench.curves import Floats
+from whybench.bench.errors import ModelError, ParameterError
+from whybench.bench.operators import Row
+
+TOKEN_BUDGET = {"cpu": 4096, "cuda": 131_072}
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class EngineCounts:
+    """What the engine has done so far.
+
+    Attributes:
+        asked: Inputs asked for.
+        forwarded: Inputs that went through the model.
+        real_tokens: Tokens of those.
+        padded_tokens: The same with their batches' padding.
+        batches: Forward passes.
+        halvings: How often the budget was halved because memory ran out.
+    """
+
+    asked: int = 0
+    forwarded: int = 0
+    real_tokens: int = 0
+    padded_tokens: int = 0
+    batches: int = 0
+    halvings: int = 0
+
+
+class ForwardEngine:
+    """Probabilities of perturbed inputs, each computed once.
+
+    Args:
+        classifier: The classifier.
+        token_budget: Most tokens in a forward pass, padding included; None takes a default for the device.
+
+    Raises:
+        ParameterError: The budget is not positive.
+    """
+
+    def __init__(self, classifier: Classifier, *, token_budget: int | None = None) -> None:
+        if token_budget is not None and token_budget < 1:
+            raise ParameterError(f"token_budget is {token_budget}; it must be at least 1.")
+        self.classifier = classifier
+        self.token_budget = token_budget or TOKEN_BUDGET.get(classifier.device.type, TOKEN_BUDGET["cpu"])
+        self.counts = EngineCounts()
+        self._known: dict[bytes, Floats] = {}
+
+    def probabilities(self, rows: Sequence[Row], progress: Progress | None = None) -> Floats:
+        """Softmax probabilities ``[rows, labels]``, float64.
+
+        Args:
+            rows: Inputs; the same one may come any number of times.
+            progress: Called with the number of inputs answered and to answer, after every forward pass.
+        """
+        keys = [_key(row) for row in rows]
+        new = {key: row for key, row in zip(keys, rows, strict=True) if key not in self._known}
+        # by length, longest first, so that running out of memory shows at once; then by content, so that the packing
+        # does not depend on the order of asking
+        order = sorted(new.items(), key=lambda item: (-len(item[1].ids), item[0]))
+        self.counts.asked += len(rows)
+        start = 0
+        while start < len(order):
+            width = len(order[start][1].ids)
+            stop = start + max(1, self.token_budget // width)
+            chunk = order[start:stop]
+            try:
+                answers = self._forward([row for _, row in chunk], width)
+            except (torch.OutOfMemoryError, MemoryError) as error:
+                if len(chunk) == 1:
+                    raise ModelError(
+                        f"one input of {width} tokens does not fit into the memory of {self.classifier.device}. "
+                        "Use a larger device or a shorter maximal length."
+                    ) from error
+                self.token_budget = max(1, width * (len(chunk) // 2))
+                self.counts.halvings += 1
+                if self.classifier.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                continue
+            for (key, _), answer in zip(chunk, answers, strict=True):
+                self._known[key] = answer
+            start += len(chunk)
+            if progress is not None:
+                progress(start, len(order))
+        labels = len(self.classifier.labels)
+        return np.stack([self._known[key] for key in keys]) if keys else np.zeros((0, labels))
+
+    def _forward(self, rows: list[Row], width: int) -> Floats:
+        device = self.classifier.device
+        ids = np.full((len(rows), width), self.classifier.pad_id, dtype=np.int64)
+        mask = np.zeros_like(ids)
+        types = None if rows[0].types is None else np.zeros_like(ids)
+        for i, row in enumerate(rows):
+            length = len(row.ids)
+            ids[i, :length] = row.ids
+            mask[i, :length] = row.mask
+            if types is not None and row.types is not None:
+                types[i, :length] = row.types
+        with torch.no_grad():
+            logits = self.classifier.logits_from_ids(
+                torch.from_numpy(ids).to(device),
+                torch.from_numpy(mask).to(device),
+                None if types is None else torch.from_numpy(types).to(device),
+            )
+            answers = logits.double().softmax(dim=-1).cpu().numpy()
+        if not np.isfinite(answers).all():
+            raise ModelError(
+                f"{self.classifier.name} gave a probability that is not finite. Check the checkpoint's weights."
+            )
+        self.counts.batches += 1
+        self.counts.forwarded += len(rows)
+        self.counts.real_tokens += int(sum(len(row.ids) for row in rows))
+        self.counts.padded_tokens += ids.size
+        return answers
+
+
+def _key(row: Row) -> bytes:
+    # the length first, so that two rows never share bytes by running into one another
+    types = b"" if row.types is None else row.types.tobytes()
+    return b"".join((len(row.ids).to_bytes(4, "little"), row.ids.tobytes(), row.mask.tobytes(), types))

@@ -1,0 +1,110 @@
+"""Removing units from an input, on token ids: nothing is ever decoded and tokenised again."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whybench.bench.batch import Batch
+from whybench.bench.classifier import Classifier
+from whybench.bench.errors import OperatorError, UnknownNameError
+
+OperatorName = Literal["mask", "delete", "pad"]
+OPERATORS: tuple[OperatorName, ...] = get_args(OperatorName)
+
+IdArray = NDArray[np.int32]
+
+
+class Row(NamedTuple):
+    """One perturbed input without padding; each array is ``[tokens]``, int32.
+
+    Attributes:
+        ids: Token ids.
+        mask: Attention mask.
+        types: Segment ids, or None.
+    """
+
+    ids: IdArray
+    mask: IdArray
+    types: IdArray | None
+
+
+def operator_for(classifier: Classifier, name: str | None = None) -> OperatorName:
+    """Check a removal operator against the tokenizer; None takes ``mask`` where there is a mask token, else ``delete``.
+
+    Raises:
+        UnknownNameError: There is no such operator.
+        OperatorError: The tokenizer has no token for it.
+    """
+    tokenizer = classifier.tokenizer
+    if name is None:
+        return "mask" if tokenizer.mask_token_id is not None else "delete"
+    if name not in OPERATORS:
+        raise UnknownNameError("operator", name, OPERATORS)
+    needed = {"mask": tokenizer.mask_token_id, "pad": tokenizer.pad_token_id, "delete": 0}
+    if needed[name] is None:
+        usable = [repr(other) for other in OPERATORS if needed[other] is not None]
+        raise OperatorError(
+            f"the tokenizer of {classifier.name!r} has no {name} token, which the operator {name!r} needs. "
+            f"Use {' or '.join(usable)} (--operator delete works everywhere)."
+        )
+    return name
+
+
+class Remover:
+    """Removes units from the examples of one batch.
+
+    Args:
+        classifier: Gives the mask and pad tokens.
+        batch: The examples.
+        operator: A checked name (`operator_for`).
+    """
+
+    def __init__(self, classifier: Classifier, batch: Batch, operator: OperatorName) -> None:
+        self.operator = operator
+        tokenizer = classifier.tokenizer
+        # the model's own pad token: it is the one that a decoder passes over when it looks for the last real token
+        self._substitute = tokenizer.mask_token_id if operator == "mask" else classifier.pad_id
+        placeholders = (tokenizer.bos_token_id, tokenizer.eos_token_id, classifier.pad_id)
+        self._placeholder = next(token for token in placeholders if token is not None)
+        self._lengths = batch.lengths().tolist()
+        self._ids = batch.input_ids.cpu().numpy().astype(np.int32)
+        self._units = batch.units.cpu().numpy()
+        self._types = None if batch.token_type_ids is None else batch.token_type_ids.cpu().numpy().astype(np.int32)
+
+    def rows(self, index: int, removed: NDArray[np.bool_]) -> list[Row]:
+        """The example with sets of units removed.
+
+        Where nothing at all would be left (a tokenizer that adds no special tokens), the beginning-of-text token, or
+        else the end-of-text or pad token, stands alone: a model needs one position to say anything.
+
+        Args:
+            index: The example.
+            removed: Sets of units, ``[sets, units]``.
+        """
+        length = self._lengths[index]
+        ids, units = self._ids[index, :length], self._units[index, :length]
+        types = None if self._types is None else self._types[index, :length]
+        gone: NDArray[np.bool_] = removed[:, units] & (units >= 0)
+        full = np.ones(length, dtype=np.int32)
+        if self.operator == "mask":
+            return [Row(row, full, types) for row in np.where(gone, np.int32(self._substitute), ids)]
+        nothing_left: NDArray[np.bool_] = np.all(gone, axis=1)
+        if not nothing_left.any():
+            if self.operator == "pad":
+                masks = (~gone).astype(np.int32)
+                padded = np.where(gone, np.int32(self._substitute), ids)
+                return [Row(row, mask, types) for row, mask in zip(padded, masks, strict=True)]
+            return [self._delete(ids, types, full, left) for left in ~gone]
+        empty = Row(np.array([self._placeholder], dtype=np.int32), full[:1], None if types is None else types[:1])
+        rows = []
+        for k, gone_all in enumerate(nothing_left.tolist()):
+            rows.append(empty if gone_all else self.rows(index, removed[k : k + 1])[0])
+        return rows
+
+    @staticmethod
+    def _delete(ids: IdArray, types: IdArray | None, full: IdArray, left: NDArray[np.bool_]) -> Row:
+        short = ids[left]
+        return Row(short, full[: len(short)], None if types is None else types[left])

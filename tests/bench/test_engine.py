@@ -1,0 +1,124 @@
+"""The shared engine against one input at a time."""
+
+import numpy as np
+import pytest
+import torch
+
+from whybench.bench.engine import ForwardEngine
+from whybench.bench.errors import ModelError, ParameterError
+from whybench.bench.operators import Remover, Row
+
+
+def rows_of(classifier, batch, operator, seed=0):
+    remover = Remover(classifier, batch, operator)
+    random = np.random.default_rng(seed)
+    rows = []
+    for index, n in enumerate(batch.unit_counts().tolist()):
+        rows += remover.rows(index, random.random((7, n)) < random.random((7, 1)))
+    return rows
+
+
+@torch.no_grad()
+def one_at_a_time(classifier, row):
+    """The reference: no batch, no padding, no cache."""
+    options = {} if row.types is None else {"token_type_ids": torch.tensor(row.types[None].astype(np.int64))}
+    logits = classifier.model(
+        input_ids=torch.tensor(row.ids[None].astype(np.int64)),
+        attention_mask=torch.tensor(row.mask[None].astype(np.int64)),
+        **options,
+    ).logits
+    return logits.double().softmax(-1)[0].numpy()
+
+
+@pytest.mark.parametrize("operator", ["mask", "delete", "pad"])
+@pytest.mark.parametrize("budget", [None, 90, 1])
+def test_equals_one_at_a_time(xor_classifier, xor_batch, operator, budget):
+    rows = rows_of(xor_classifier, xor_batch, operator)
+    engine = ForwardEngine(xor_classifier, token_budget=budget)
+    expected = np.array([one_at_a_time(xor_classifier, row) for row in rows])
+    np.testing.assert_allclose(engine.probabilities(rows), expected, atol=1e-5)
+
+
+def test_each_distinct_input_is_computed_once(xor_classifier, xor_batch):
+    rows = rows_of(xor_classifier, xor_batch, "mask")
+    distinct = {(row.ids.tobytes(), row.mask.tobytes()) for row in rows}
+    engine = ForwardEngine(xor_classifier)
+    first = engine.probabilities(rows + rows)
+    assert engine.counts.forwarded == len(distinct)
+    assert engine.counts.asked == 2 * len(rows)
+    again = engine.probabilities(rows[::-1])
+    assert engine.counts.forwarded == len(distinct)
+    np.testing.assert_array_equal(again, first[: len(rows)][::-1])
+
+
+def test_mask_and_segments_tell_inputs_apart(xor_classifier):
+    ids, ones = np.array([2, 9, 10, 3], dtype=np.int32), np.ones(4, dtype=np.int32)
+    masked = np.array([1, 1, 0, 1], dtype=np.int32)
+    segments = np.array([0, 0, 1, 1], dtype=np.int32)
+    engine = ForwardEngine(xor_classifier)
+    engine.probabilities([Row(ids, ones, 0 * ones), Row(ids, masked, 0 * ones), Row(ids, ones, segments)])
+    assert engine.counts.forwarded == 3
+
+
+def test_the_order_of_asking_makes_no_difference(xor_classifier, xor_batch):
+    rows = rows_of(xor_classifier, xor_batch, "delete")
+    forward = ForwardEngine(xor_classifier, token_budget=200).probabilities(rows)
+    backward = ForwardEngine(xor_classifier, token_budget=200).probabilities(rows[::-1])
+    np.testing.assert_array_equal(forward, backward[::-1])
+
+
+def test_batches_are_of_similar_length_and_within_the_budget(xor_classifier, xor_batch, monkeypatch):
+    rows = rows_of(xor_classifier, xor_batch, "delete")
+    engine = ForwardEngine(xor_classifier, token_budget=400)
+    sizes = []
+    plain = xor_classifier.logits_from_ids
+    monkeypatch.setattr(xor_classifier, "logits_from_ids", lambda ids, *rest: sizes.append(ids.numel()) or plain(ids, *rest))
+    engine.probabilities(rows)
+    assert max(sizes) <= 400
+    assert engine.counts.batches == len(sizes)
+    lengths = [len(row.ids) for row in rows]
+    assert engine.counts.real_tokens == sum(lengths)
+    in_the_order_of_asking = sum(max(lengths[i : i + 10]) * len(lengths[i : i + 10]) for i in range(0, len(rows), 10))
+    assert engine.counts.padded_tokens < 0.8 * in_the_order_of_asking
+
+
+def test_halves_its_budget_when_memory_runs_out(xor_classifier, xor_batch, monkeypatch):
+    rows = rows_of(xor_classifier, xor_batch, "mask")
+    expected = ForwardEngine(xor_classifier).probabilities(rows)
+    plain = xor_classifier.logits_from_ids
+
+    def small(ids, *rest):
+        if ids.numel() > 150:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return plain(ids, *rest)
+
+    monkeypatch.setattr(xor_classifier, "logits_from_ids", small)
+    engine = ForwardEngine(xor_classifier)
+    np.testing.assert_allclose(engine.probabilities(rows), expected, atol=1e-5)
+    assert engine.counts.halvings > 0
+    assert engine.token_budget <= 150
+
+    monkeypatch.setattr(xor_classifier, "logits_from_ids", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError()))
+    with pytest.raises(ModelError, match="does not fit"):
+        ForwardEngine(xor_classifier).probabilities(rows)
+
+
+def test_an_output_that_is_not_finite_is_an_error(xor_classifier, xor_batch, monkeypatch):
+    plain = xor_classifier.logits_from_ids
+    monkeypatch.setattr(xor_classifier, "logits_from_ids", lambda *inputs: plain(*inputs) * torch.nan)
+    with pytest.raises(ModelError, match="not finite"):
+        ForwardEngine(xor_classifier).probabilities(rows_of(xor_classifier, xor_batch, "mask"))
+
+
+def test_progress_and_nothing_to_do(xor_classifier, xor_batch):
+    seen = []
+    engine = ForwardEngine(xor_classifier, token_budget=300)
+    engine.probabilities(rows_of(xor_classifier, xor_batch, "mask"), lambda done, total: seen.append((done, total)))
+    assert seen == sorted(seen)
+    assert seen[-1][0] == seen[-1][1]
+    assert engine.probabilities([]).shape == (0, 2)
+
+
+def test_a_budget_must_be_positive(xor_classifier):
+    with pytest.raises(ParameterError, match="token_budget is 0"):
+        ForwardEngine(xor_classifier, token_budget=0)

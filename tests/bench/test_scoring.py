@@ -1,0 +1,188 @@
+"""Scores from the shared engine against a per-example reference that shares nothing with it."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import whybench
+from whybench.bench.errors import ModelError, NonFiniteScoresError, OperatorError, ScoresError, ScoreShapeError, UnknownNameError
+from whybench.bench.metrics import METRICS
+from whybench.bench.scoring import rankings, tie_breaker
+
+
+@torch.no_grad()
+def reference(classifier, batch, token_scores, operator):
+    """Protocol version 1 by the letter: one example, one removal, one forward pass at a time."""
+    answers = {name: [] for name in METRICS}
+    for index in range(len(batch)):
+        length = int(batch.attention_mask[index].sum())
+        ids, units = batch.input_ids[index, :length].tolist(), batch.units[index, :length].tolist()
+        n = max(units) + 1
+        summed = [sum(float(token_scores[index, t]) for t in range(length) if units[t] == u) for u in range(n)]
+        order = sorted(range(n), key=lambda u: -summed[u])
+
+        def predict(gone, ids=ids, units=units):
+            kept_ids, mask = [], []
+            for token, unit in zip(ids, units, strict=True):
+                if unit not in gone:
+                    kept_ids.append(token)
+                    mask.append(1)
+                elif operator != "delete":
+                    kept_ids.append({"mask": classifier.tokenizer.mask_token_id, "pad": classifier.pad_id}[operator])
+                    mask.append(int(operator == "mask"))
+            logits = classifier.model(input_ids=torch.tensor([kept_ids]), attention_mask=torch.tensor([mask])).logits
+            return logits.double().softmax(-1)[0]
+
+        whole = predict(set())
+        target = int(whole.argmax())
+        p = float(whole[target])
+
+        def removed(k, order=order, predict=predict, target=target):
+            return float(predict(set(order[:k]))[target])
+
+        def kept(k, order=order, predict=predict, target=target):
+            return float(predict(set(order[k:]))[target])
+
+        sizes = [min(n, max(1, math.ceil(q * n / 100))) for q in (1, 5, 10, 20, 50)]
+        grid = [math.ceil(t * n / 10) for t in range(11)]
+        answers["comprehensiveness"].append(sum(p - removed(k) for k in sizes) / 5)
+        answers["sufficiency"].append(sum(p - kept(k) for k in sizes) / 5)
+        answers["deletion_auc"].append(np.trapezoid([removed(k) for k in grid], dx=0.1))
+        answers["insertion_auc"].append(np.trapezoid([kept(k) for k in grid], dx=0.1))
+        flips = [k for k in range(1, n + 1) if int(predict(set(order[:k])).argmax()) != target]
+        answers["decision_flip"].append(flips[0] / n if flips else 1.0)
+        answers["never_flips"].append(float(not flips))
+    return answers
+
+
+@pytest.mark.parametrize("operator", ["mask", "delete", "pad"])
+def test_equals_the_reference(xor_classifier, xor_batch, operator):
+    batch = xor_batch.select(range(5))
+    scores = torch.rand(batch.input_ids.shape, generator=torch.Generator().manual_seed(1))
+    expected = reference(xor_classifier, batch, scores, operator)
+    found = whybench.score(xor_classifier, batch, scores, operator=operator)
+    assert list(found) == list(METRICS)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name].numpy(), values, atol=1e-5, err_msg=name)
+
+
+def test_equals_the_reference_on_real_sentences(shared):
+    classifier = whybench.Classifier.from_pretrained(shared / "models" / "minilm-sst2", device="cpu")
+    batch = classifier.encode(["An unbelievably moving film.", "Charmless, dull and overlong, it's a mess."])
+    scores = torch.rand(batch.input_ids.shape, generator=torch.Generator().manual_seed(2))
+    expected = reference(classifier, batch, scores, "mask")
+    for name, values in whybench.score(classifier, batch, scores).items():
+        np.testing.assert_allclose(values.numpy(), expected[name], atol=1e-5, err_msg=name)
+
+
+def test_a_batch_scores_as_its_examples_do(xor_classifier, xor_batch):
+    scores = torch.rand(xor_batch.input_ids.shape, generator=torch.Generator().manual_seed(3))
+    together = whybench.score(xor_classifier, xor_batch, scores)
+    for index in (0, 5, 11):
+        one = xor_batch.select([index])
+        alone = whybench.score(xor_classifier, one, scores[[index], : one.input_ids.shape[1]])
+        for name, values in alone.items():
+            assert values.item() == pytest.approx(together[name][index].item(), abs=1e-6), name
+
+
+def test_perfect_scores_find_what_the_model_uses(xor_classifier, xor_batch, xor_examples):
+    perfect = torch.zeros(xor_batch.input_ids.shape)
+    for index, example in enumerate(xor_examples):
+        for unit, span in enumerate(xor_batch.unit_spans[index]):
+            if span in example.evidence:
+                perfect[index, xor_batch.units[index] == unit] = 1.0
+    best = whybench.score(xor_classifier, xor_batch, perfect)
+    worst = whybench.score(xor_classifier, xor_batch, -perfect)
+    for name in ("comprehensiveness", "sufficiency", "deletion_auc", "insertion_auc", "decision_flip"):
+        better = METRICS[name].higher_is_better
+        assert (best[name].mean() > worst[name].mean()) == better, name
+
+
+def test_a_given_target_is_kept(xor_classifier, xor_batch):
+    scores = torch.rand(xor_batch.input_ids.shape, generator=torch.Generator().manual_seed(4))
+    predicted = xor_classifier.probabilities(xor_batch).argmax(-1)
+    same = whybench.score(xor_classifier, xor_batch.with_target(predicted), scores)
+    other = whybench.score(xor_classifier, xor_batch.with_target(1 - predicted), scores)
+    plain = whybench.score(xor_classifier, xor_batch, scores)
+    assert torch.equal(same["comprehensiveness"], plain["comprehensiveness"])
+    # two labels: what one loses the other gains
+    assert torch.allclose(other["comprehensiveness"], -plain["comprehensiveness"], atol=1e-6)
+
+
+def test_scores_of_special_tokens_and_padding_are_not_read(xor_classifier, xor_batch):
+    scores = torch.rand(xor_batch.input_ids.shape, generator=torch.Generator().manual_seed(5))
+    changed = torch.where(xor_batch.units >= 0, scores, torch.nan)
+    first, second = (whybench.score(xor_classifier, xor_batch, s) for s in (scores, changed))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_words_score_is_the_sum_of_its_tokens(xor_batch):
+    scores = torch.ones(xor_batch.input_ids.shape)
+    merged = torch.where(xor_batch.units == 1, 0, xor_batch.units)
+    import dataclasses
+
+    batch = dataclasses.replace(xor_batch, units=torch.where(merged > 1, merged - 1, merged))
+    sums = batch.unit_scores(scores)
+    assert all(row[0] == 2 and (row[1:] == 1).all() for row in sums)
+    assert [len(row) for row in sums] == [n - 1 for n in xor_batch.unit_counts().tolist()]
+
+
+def test_ties_are_broken_by_seed_and_example_and_nothing_else(xor_batch):
+    constant = [np.zeros(n) for n in xor_batch.unit_counts().tolist()]
+    first = rankings(xor_batch, constant, seed=0)
+    again = rankings(xor_batch.select([3]), [constant[3]], seed=0)
+    assert np.array_equal(first[3], again[0])
+    assert not np.array_equal(first[3], rankings(xor_batch, constant, seed=1)[3])
+    assert sorted(first[3]) == list(range(len(first[3])))
+    # pinned: another machine or version must break them the same way
+    assert tie_breaker(6, 0, "a").tolist() == TIES
+
+
+TIES = [3, 4, 0, 5, 1, 2]
+
+
+def test_ties_score_as_random_does():
+    counts = np.zeros((5, 5))
+    for i in range(4000):
+        counts[np.arange(5), tie_breaker(5, 0, str(i))] += 1
+    assert np.abs(counts / 4000 - 0.2).max() < 0.03
+
+
+def test_token_units(xor_classifier, xor_batch):
+    # one token a word in this tokenizer, so both units are the same
+    scores = torch.rand(xor_batch.input_ids.shape, generator=torch.Generator().manual_seed(6))
+    words = whybench.score(xor_classifier, xor_batch, scores, ["sufficiency"])
+    tokens = whybench.score(xor_classifier, xor_batch, scores, ["sufficiency"], unit="token")
+    assert torch.equal(words["sufficiency"], tokens["sufficiency"])
+
+
+def test_bad_scores(xor_classifier, xor_batch):
+    scores = torch.rand(xor_batch.input_ids.shape)
+    with pytest.raises(ScoreShapeError, match=r"shape \[12\]"):
+        whybench.score(xor_classifier, xor_batch, scores[:, 0])
+    for value in (torch.nan, torch.inf):
+        broken = scores.clone()
+        broken[2, 4] = value
+        with pytest.raises(NonFiniteScoresError, match=f"'{xor_batch.ids[2]}'.*1 of"):
+            whybench.score(xor_classifier, xor_batch, broken)
+    with pytest.raises(ScoresError, match="unsigned score is negative"):
+        whybench.score(xor_classifier, xor_batch, -scores, signed=False)
+    with pytest.raises(UnknownNameError, match="operator"):
+        whybench.score(xor_classifier, xor_batch, scores, operator="maks")
+    with pytest.raises(UnknownNameError, match="metric"):
+        whybench.score(xor_classifier, xor_batch, scores, ["auc"])
+
+
+def test_scoring_needs_float32_and_the_operators_token(xor_batch):
+    from whybench.tasks.builtin import checkpoint
+
+    half = whybench.Classifier.from_pretrained(checkpoint("xor_cues"), device="cpu", dtype=torch.bfloat16)
+    scores = torch.rand(xor_batch.input_ids.shape)
+    with pytest.raises(ModelError, match="float32"):
+        whybench.score(half, xor_batch, scores)
+    maskless = whybench.Classifier.from_pretrained(checkpoint("xor_cues"), device="cpu")
+    maskless.tokenizer.mask_token = None
+    with pytest.raises(OperatorError, match="delete"):
+        whybench.score(maskless, xor_batch, scores, operator="mask")
