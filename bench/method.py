@@ -1,0 +1,104 @@
+"""What a method is: a frozen set of parameters and one verb, ``attribute``."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, dataclass_transform
+
+from torch import Tensor
+
+from whybench.bench.batch import Batch
+from whybench.bench.classifier import Classifier
+from whybench.bench.errors import MethodError
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """A method's answer for one batch.
+
+    Attributes:
+        scores: ``[batch, tokens]``.
+        report: Figures about the answer itself, ``[batch]`` each: a completeness delta, a certificate's residual.
+        failed: Index of an example and why the method has no answer for it; its scores are not to be used.
+    """
+
+    scores: Tensor
+    report: Mapping[str, Tensor] = field(default_factory=dict)
+    failed: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class Method(ABC):
+    """An explanation method.
+
+    A subclass in a file of its own under ``methods/`` is found by its file's name, which is also its ``name``. It is
+    made a frozen dataclass: its annotated fields are its parameters, and part of every result's spec.
+
+    Attributes:
+        name: The file's name without ``.py``.
+        family: ``attention``, ``gradient``, ``perturbation`` or ``reference`` (a yardstick, shown but not ranked).
+        signed: Whether a negative score says "speaks against the target".
+    """
+
+    name: ClassVar[str]
+    family: ClassVar[str]
+    signed: ClassVar[bool]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclass(frozen=True, kw_only=True)(cls)
+
+    @abstractmethod
+    def attribute(self, classifier: Classifier, batch: Batch) -> Tensor:
+        """Score every token of every text.
+
+        Args:
+            classifier: The classifier whose output is explained.
+            batch: The texts; `Classifier.target` gives the label to explain.
+
+        Returns:
+            ``[batch, tokens]``: higher says more important. What stands on special tokens and padding is not read.
+        """
+
+    def explain(self, classifier: Classifier, batch: Batch) -> Attribution:
+        """`attribute`, with whatever the method has to say about its answer."""
+        return Attribution(self.attribute(classifier, batch))
+
+    def check(self, attribution: Attribution, batch: Batch) -> None:
+        """Raise MethodError where the method has no answer for one of the examples."""
+        for index, reason in attribution.failed.items():
+            raise MethodError(f"{self.label()} has no answer for example {batch.ids[index]!r}: {reason}")
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters with their values."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    def label(self) -> str:
+        """Name for tables: with the parameters that differ from their defaults, if any."""
+        changed = [
+            f"{f.name}={getattr(self, f.name)}"
+            for f in dataclasses.fields(self)  # type: ignore[arg-type]
+            if getattr(self, f.name) != f.default
+        ]
+        return f"{self.name}({', '.join(changed)})" if changed else self.name
+
+
+class ReportingMethod(Method):
+    """A method that writes `explain` and has `attribute` follow from it."""
+
+    @abstractmethod
+    def explain(self, classifier: Classifier, batch: Batch) -> Attribution:
+        """Score every token of every text, and report on the answer."""
+
+    def attribute(self, classifier: Classifier, batch: Batch) -> Tensor:
+        """Score every token; see `Method.attribute`.
+
+        Raises:
+            MethodError: The method has no answer for one of the examples.
+        """
+        attribution = self.explain(classifier, batch)
+        self.check(attribution, batch)
+        return attribution.scores

@@ -1,0 +1,75 @@
+"""Integrated gradients, as Captum computes them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from captum.attr import LayerIntegratedGradients
+
+from whybench.bench.batch import Batch
+from whybench.bench.classifier import Classifier
+from whybench.bench.errors import OperatorError, ParameterError
+from whybench.bench.method import Attribution, ReportingMethod
+
+
+class IntegratedGradients(ReportingMethod):
+    """Gradient of the target's logit, averaged on the straight line from a baseline's word embeddings to the text's.
+
+    Source: Sundararajan et al. 2017, arXiv:1703.01365, by Captum's LayerIntegratedGradients (Gauss-Legendre). Special
+    tokens are the same in the baseline. Signed: positive supports the target. Complete: the scores add up to the
+    logit's difference between text and baseline; what is missing is reported as ``completeness_delta`` (in logits) and
+    as ``completeness_delta_relative`` (a share of that difference).
+
+    Attributes:
+        n_steps: Points on the line.
+        baseline: Token that stands for "nothing": ``mask``, ``pad``, or the tokenizer's mask token where it has one and
+            else its pad token (``auto``).
+        internal_batch_size: Most points in one forward pass.
+    """
+
+    name, family, signed = "integrated_gradients", "gradient", True
+
+    n_steps: int = 50
+    baseline: Literal["auto", "mask", "pad"] = "auto"
+    internal_batch_size: int = 128
+
+    def __post_init__(self) -> None:
+        if self.n_steps < 1 or self.internal_batch_size < 1:
+            raise ParameterError(
+                f"n_steps is {self.n_steps}, internal_batch_size {self.internal_batch_size}; both must be at least 1."
+            )
+
+    def explain(self, classifier: Classifier, batch: Batch) -> Attribution:
+        """Scores in logits, ``[batch, tokens]``, and the completeness deltas, ``[batch]``."""
+        baseline = torch.where(batch.units >= 0, self._baseline_id(classifier), batch.input_ids)
+        captum = LayerIntegratedGradients(classifier.logits_from_ids, classifier.embedding_layer)
+        others: tuple[Any, ...] = (batch.attention_mask, batch.token_type_ids)
+        with classifier.gradients_for_inputs_only():
+            gradients, delta = captum.attribute(
+                batch.input_ids,
+                baseline,
+                target=classifier.target(batch),
+                additional_forward_args=others,
+                n_steps=self.n_steps,
+                # never fewer points than examples, which Captum would refuse
+                internal_batch_size=max(self.internal_batch_size, len(batch)),
+                return_convergence_delta=True,
+            )
+        scores = gradients.detach().sum(dim=-1) * batch.attention_mask
+        delta = delta.detach()
+        # Captum's delta is the scores' sum less the logit's difference between text and baseline
+        difference = (scores.sum(dim=1) - delta).abs().clamp_min(1e-12)
+        return Attribution(
+            scores,
+            {"completeness_delta": delta.abs(), "completeness_delta_relative": delta.abs() / difference},
+        )
+
+    def _baseline_id(self, classifier: Classifier) -> int:
+        tokenizer = classifier.tokenizer
+        if self.baseline == "mask" and tokenizer.mask_token_id is None:
+            raise OperatorError(
+                f"the tokenizer of {classifier.name!r} has no mask token for the baseline; use baseline=pad."
+            )
+        use_mask = self.baseline != "pad" and tokenizer.mask_token_id is not None
+        return int(tokenizer.mask_token_id if use_mask else classifier.pad_id)
