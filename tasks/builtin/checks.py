@@ -1,0 +1,174 @@
+"""Does a checkpoint use its task's evidence? The figures of ``card.json``, and what each must reach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from whybench.tasks.builtin.base import BuiltinTask, Planted
+
+OPERATORS = ("mask", "delete", "pad")
+
+LIMITS: Mapping[str, tuple[float, float]] = {
+    "accuracy": (0.99, 1.0),
+    "flip_followed": (0.98, 1.0),
+    "resample_kept": (0.98, 1.0),
+    "evidence_removed_from_chance": (0.0, 0.05),
+    "random_removed_kept": (0.98, 1.0),
+    "evidence_alone_probability": (0.95, 1.0),
+}
+"""Least and most of each figure, for the task's primary operator; :func:`measure` says what they mean."""
+
+
+class Inputs(NamedTuple):
+    """Encoded examples; every tensor is ``[examples, tokens]`` but ``labels`` ``[examples]``.
+
+    Attributes:
+        ids: Token ids.
+        segments: Token type ids.
+        attention: 1 on real tokens, 0 on padding.
+        units: True on the tokens of words.
+        evidence: True on the tokens of evidence words.
+        labels: Label indices.
+    """
+
+    ids: Tensor
+    segments: Tensor
+    attention: Tensor
+    units: Tensor
+    evidence: Tensor
+    labels: Tensor
+
+    def rows(self, index: Tensor) -> Inputs:
+        """The examples of these indices (or of this boolean mask)."""
+        return Inputs(*(column[index] for column in self))
+
+    @property
+    def arguments(self) -> dict[str, Tensor]:
+        """What the model is called with: all but the columns that are padding everywhere."""
+        width = int(self.attention.any(0).nonzero().max()) + 1
+        columns = {"input_ids": self.ids, "token_type_ids": self.segments, "attention_mask": self.attention}
+        return {name: column[:, :width] for name, column in columns.items()}
+
+
+def encode(tokenizer: PreTrainedTokenizerFast, examples: Sequence[Planted]) -> Inputs:
+    """Encode examples, padded to the longest.
+
+    Raises:
+        ValueError: A word is not exactly one token, or an example is longer than the tokenizer's limit.
+    """
+    texts, seconds = zip(*(example.texts for example in examples), strict=True)
+    pairs = None if seconds[0] is None else list(seconds)
+    encoding = tokenizer(list(texts), pairs, padding=True, return_token_type_ids=True, return_tensors="pt")
+    ids = encoding["input_ids"]
+    if ids.shape[1] > tokenizer.model_max_length:
+        raise ValueError(f"an example has {ids.shape[1]} tokens, more than the limit of {tokenizer.model_max_length}")
+    units = torch.tensor([[word is not None for word in encoding.word_ids(row)] for row in range(len(examples))])
+    evidence = torch.zeros_like(units)
+    for row, example in enumerate(examples):
+        places = units[row].nonzero()[:, 0]
+        if len(places) != len(example.words) or (ids[row] == tokenizer.unk_token_id).any():
+            raise ValueError(f"every word must be one token of the vocabulary, got {' '.join(example.words)!r}")
+        evidence[row, places[list(example.evidence)]] = True
+    labels = torch.tensor([example.label for example in examples])
+    return Inputs(ids, encoding["token_type_ids"], encoding["attention_mask"], units, evidence, labels)
+
+
+def remove(tokenizer: PreTrainedTokenizerFast, inputs: Inputs, which: Tensor, operator: str) -> Inputs:
+    """Remove tokens.
+
+    Args:
+        tokenizer: Names the mask and the padding token.
+        inputs: The examples.
+        which: True on the tokens that go, ``[examples, tokens]``.
+        operator: ``"mask"``, ``"delete"`` or ``"pad"``.
+    """
+    if operator == "mask":
+        return inputs._replace(ids=inputs.ids.masked_fill(which, tokenizer.mask_token_id))
+    padded = inputs._replace(
+        ids=inputs.ids.masked_fill(which, tokenizer.pad_token_id), attention=inputs.attention.masked_fill(which, 0)
+    )
+    if operator == "pad":
+        return padded
+    # What stays moves to the front in its old order; the removed tokens become padding behind it.
+    order = torch.sort(padded.attention, dim=1, descending=True, stable=True).indices
+    moved = {name: column.gather(1, order) for name, column in padded._asdict().items() if name != "labels"}
+    return padded._replace(**moved)
+
+
+def probabilities(model: Any, inputs: Inputs) -> Tensor:
+    """Probabilities of the labels, ``[examples, labels]``."""
+    with torch.inference_mode():
+        parts = [inputs.rows(index) for index in torch.arange(len(inputs.labels)).chunk(4)]
+        logits = [model(**part.arguments).logits for part in parts]
+    return torch.cat(logits).softmax(-1)
+
+
+def measure(task: BuiltinTask, model: Any, tokenizer: PreTrainedTokenizerFast) -> dict[str, float]:
+    """Measure on the test split how a checkpoint treats the evidence.
+
+    Returns:
+        For the untouched texts: ``accuracy``, and ``probability`` (mean, of the right label). For changed texts:
+        ``flip_followed`` (share right before, and right after one piece of evidence changed the label) and
+        ``resample_kept`` (share that keeps its prediction when all else is drawn anew). For the task's primary
+        operator: ``evidence_removed_from_chance`` (mean distance of the right label's probability from chance, so
+        that errors to both sides do not cancel), ``random_removed_kept`` (share that keeps its prediction without as
+        many other words as there are evidence words), ``random_removed_change`` (mean change of the right label's
+        probability), ``half_removed_accuracy`` (half of the other words gone), ``evidence_alone_probability``
+        (mean, of the right label). The other operators' figures have the operator's name appended.
+    """
+    random, examples = Random(f"{task.name}/checks"), task.generate("test")
+    inputs = encode(tokenizer, examples)
+    flipped = encode(tokenizer, [task.flip(example, random) for example in examples])
+    resampled = encode(tokenizer, [task.resample(example, random) for example in examples])
+
+    def right(predicted: Tensor) -> Tensor:
+        return predicted.gather(1, inputs.labels[:, None])[:, 0]
+
+    def share(holds: Tensor) -> Tensor:
+        return holds.double().mean()
+
+    whole = probabilities(model, inputs)
+    before, probability = whole.argmax(-1), right(whole)
+    correct = before == inputs.labels
+    figures = {
+        "accuracy": share(correct),
+        "probability": probability.mean(),
+        "flip_followed": share(correct & (probabilities(model, flipped).argmax(-1) == flipped.labels)),
+        "resample_kept": share(probabilities(model, resampled).argmax(-1) == before),
+    }
+    others = inputs.units & ~inputs.evidence
+    draws = torch.rand(others.shape, generator=torch.Generator().manual_seed(0)).masked_fill(~others, 2.0)
+    ranks = draws.argsort(dim=1).argsort(dim=1)
+    few = others & (ranks < inputs.evidence.sum(1, keepdim=True))
+    half = others & (ranks < others.sum(1, keepdim=True) // 2)
+    primary = task.operator or "mask"
+    for operator in OPERATORS:
+        suffix = "" if operator == primary else f"_{operator}"
+        without = {
+            name: probabilities(model, remove(tokenizer, inputs, which, operator))
+            for name, which in {"evidence": inputs.evidence, "few": few, "half": half, "others": others}.items()
+        }
+        from_chance = (right(without["evidence"]) - 1 / len(task.labels)).abs()
+        figures |= {
+            f"evidence_removed_from_chance{suffix}": from_chance.mean(),
+            f"random_removed_kept{suffix}": share(without["few"].argmax(-1) == before),
+            f"random_removed_change{suffix}": (right(without["few"]) - probability).abs().mean(),
+            f"half_removed_accuracy{suffix}": share(without["half"].argmax(-1) == inputs.labels),
+            f"evidence_alone_probability{suffix}": right(without["others"]).mean(),
+        }
+    return {name: round(float(value), 4) for name, value in figures.items()}
+
+
+def failures(figures: Mapping[str, float]) -> list[str]:
+    """The figures that miss their limits, each as a line for a message; a missing or NaN figure misses too."""
+    return [
+        f"{name} = {figures.get(name)} is outside [{least}, {most}]"
+        for name, (least, most) in LIMITS.items()
+        if not least <= figures.get(name, float("nan")) <= most
+    ]
