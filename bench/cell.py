@@ -1,0 +1,221 @@
+"""One cell: one method on one task's examples, from token scores to figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from whybench.bench import examples_table
+from whybench.bench.batch import Batch
+from whybench.bench.classifier import Classifier
+from whybench.bench.cost import explain_and_measure
+from whybench.bench.curves import Bools, Curves, Floats, Ints
+from whybench.bench.engine import ForwardEngine
+from whybench.bench.errors import MethodError
+from whybench.bench.method import Attribution, Method
+from whybench.bench.metrics import Metric, metrics_named
+from whybench.bench.recovery import RECOVERY, evidence_units
+from whybench.bench.schema import Cost, Coverage, Failure, Figure, ReportFigure, Spec
+from whybench.bench.scoring import check_shape, rankings, record_curves, unrankable
+from whybench.bench.statistics import bootstrap_intervals
+from whybench.bench.task import Example
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a cell's result is made of; see `whybench.bench.schema.Result`."""
+
+    accuracy: float | None
+    coverage: Coverage
+    figures: dict[str, Figure]
+    report: dict[str, ReportFigure]
+    cost: Cost
+    examples: pa.Table
+
+
+@dataclass(frozen=True, eq=False)
+class _Answers:
+    """The method's answers, in the order of the examples."""
+
+    token_scores: list[Floats]
+    unit_scores: list[Floats]
+    failed: dict[int, str]
+    report: dict[str, Floats]
+    cost: Cost
+
+
+def run_cell(
+    method: Method,
+    classifier: Classifier,
+    engine: ForwardEngine,
+    batch: Batch,
+    examples: Sequence[Example],
+    spec: Spec,
+    batch_size: int,
+    progress: Progress,
+) -> Outcome:
+    """Explain, score and sum up.
+
+    An example whose scores cannot be ranked, or for which the method has no answer, fails alone and is counted.
+
+    Args:
+        method: The method.
+        classifier: The classifier as the method sees it.
+        engine: Scores, and knows the answers that earlier methods needed.
+        batch: The encoded examples, with their frozen targets.
+        examples: The examples.
+        spec: The cell's spec.
+        batch_size: Examples in a batch of the method.
+        progress: Called with the stage, and the number of examples or inputs done and to do.
+
+    Raises:
+        MethodError: No example got a score.
+    """
+    answers = _explain(method, classifier, batch, batch_size, progress)
+    good = [i for i in range(len(batch)) if i not in answers.failed]
+    if not good:
+        raise MethodError(f"no example got a score; the first: {answers.failed[0]}")
+    ranks = dict(
+        zip(good, rankings(batch.select(good), [answers.unit_scores[i] for i in good], spec.seed), strict=True)
+    )
+    metrics = metrics_named(spec.metrics)
+    recorded = record_curves(
+        engine, batch, spec.operator, good, [ranks[i] for i in good], metrics, lambda *n: progress("scoring", *n)
+    )
+    curves = dict(zip(good, recorded.curves, strict=True))
+    target = [] if batch.target is None else batch.target.tolist()
+    evidence = [
+        None if example.evidence is None else evidence_units(spans, example.evidence)
+        for example, spans in zip(examples, batch.unit_spans, strict=True)
+    ]
+    values = _values(metrics, good, ranks, curves, evidence)
+
+    rows = [
+        _row(batch, i, example, target[i], answers, curves.get(i), evidence[i], values)
+        for i, example in enumerate(examples)
+    ]
+    gold = [(example.label, target[i]) for i, example in enumerate(examples) if example.label is not None]
+    return Outcome(
+        accuracy=float(np.mean([label == predicted for label, predicted in gold])) if gold else None,
+        coverage=Coverage(
+            examples=len(batch),
+            scored=len(good),
+            truncated=sum(batch.truncated),
+            failed=tuple(Failure(example=batch.ids[i], reason=why) for i, why in sorted(answers.failed.items())),
+        ),
+        figures=_figures(values),
+        report={
+            name: ReportFigure(mean=float(figure[good].mean()), largest=float(figure[good].max()))
+            for name, figure in answers.report.items()
+        },
+        cost=answers.cost,
+        examples=examples_table.table(rows, values),
+    )
+
+
+def _explain(method: Method, classifier: Classifier, batch: Batch, batch_size: int, progress: Progress) -> _Answers:
+    # batches of similar length, so that a method's time is not spent on padding
+    order = sorted(range(len(batch)), key=lambda i: (int(batch.attention_mask[i].sum()), i))
+    chunks = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    batches = [batch.select(chunk) for chunk in chunks]
+    attributions, cost = explain_and_measure(method, classifier, batches, lambda *n: progress("explaining", *n))
+
+    token_scores: list[Floats] = [np.zeros(0)] * len(batch)
+    unit_scores: list[Floats] = [np.zeros(0)] * len(batch)
+    failed: dict[int, str] = {}
+    report: dict[str, Floats] = {}
+    for chunk, part, attribution in zip(chunks, batches, attributions, strict=True):
+        check_shape(part, attribution.scores)
+        reasons = {**unrankable(part, attribution.scores, signed=method.signed), **attribution.failed}
+        failed.update({chunk[i]: reason for i, reason in reasons.items()})
+        _collect(part, chunk, attribution, token_scores, unit_scores, report, len(batch))
+    return _Answers(token_scores, unit_scores, failed, report, cost)
+
+
+def _collect(
+    part: Batch,
+    chunk: Sequence[int],
+    attribution: Attribution,
+    token_scores: list[Floats],
+    unit_scores: list[Floats],
+    report: dict[str, Floats],
+    total: int,
+) -> None:
+    """Put a batch's answers where its examples stand among all."""
+    scores = attribution.scores.detach().cpu().double()
+    lengths = part.lengths().tolist()
+    for place, row, length, units in zip(chunk, scores, lengths, part.unit_scores(scores), strict=True):
+        token_scores[place] = row[:length].numpy()
+        unit_scores[place] = units.numpy()
+    for name, figure in attribution.report.items():
+        report.setdefault(name, np.zeros(total))[list(chunk)] = figure.detach().cpu().double().numpy()
+
+
+def _values(
+    metrics: Sequence[Metric],
+    good: Sequence[int],
+    ranks: Mapping[int, Ints],
+    curves: Mapping[int, Curves],
+    evidence: Sequence[Bools | None],
+) -> dict[str, dict[int, float]]:
+    """Per figure and example a number."""
+    values = {metric.name: {i: metric.value(curves[i]) for i in good} for metric in metrics}
+    known = {i: units for i in good if (units := evidence[i]) is not None and units.any()}
+    if known:
+        for name, recovery in RECOVERY.items():
+            values[name] = {i: recovery.value(ranks[i], units) for i, units in known.items()}
+    return values
+
+
+def _figures(values: Mapping[str, Mapping[int, float]]) -> dict[str, Figure]:
+    figures = {}
+    for name, by_example in values.items():
+        column = np.array(list(by_example.values()))
+        low, high = bootstrap_intervals(column[:, None])[:, 0]
+        figures[name] = Figure(mean=float(column.mean()), low=float(low), high=float(high), examples=len(column))
+    return figures
+
+
+def _row(
+    batch: Batch,
+    i: int,
+    example: Example,
+    target: int,
+    answers: _Answers,
+    curves: Curves | None,
+    evidence: Bools | None,
+    values: Mapping[str, Mapping[int, float]],
+) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "example_id": example.id,
+        "text": example.text,
+        "text_pair": example.text_pair,
+        "label": example.label,
+        "target": target,
+        "truncated": batch.truncated[i],
+        "error": answers.failed.get(i),
+        "tokens": list(batch.tokens[i]),
+        "unit_segments": [span.segment for span in batch.unit_spans[i]],
+        "unit_starts": [span.start for span in batch.unit_spans[i]],
+        "unit_ends": [span.end for span in batch.unit_spans[i]],
+        "evidence": None if evidence is None else evidence.tolist(),
+    }
+    if curves is not None:
+        row |= {
+            "probability": curves.original,
+            "token_scores": answers.token_scores[i].tolist(),
+            "unit_scores": answers.unit_scores[i].tolist(),
+            "removed_k": curves.removed_k.tolist(),
+            "removed_p": curves.removed_p.tolist(),
+            "removed_flipped": curves.removed_flipped.tolist(),
+            "kept_k": curves.kept_k.tolist(),
+            "kept_p": curves.kept_p.tolist(),
+            **{name: by_example.get(i) for name, by_example in values.items()},
+        }
+    return row

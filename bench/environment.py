@@ -1,0 +1,45 @@
+"""Where a result was made: versions and hardware, and nothing that names a person or a machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from pathlib import Path
+
+import torch
+import transformers
+
+from whybench.bench.schema import Environment
+
+PACKAGES = ("captum", "datasets", "evaluate", "numpy", "wandb")
+
+
+def environment(device: torch.device) -> Environment:
+    """The environment of results that are made on the device."""
+    on_gpu = device.type == "cuda"
+    return Environment(
+        whybench=importlib.metadata.version("whybench"),
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        torch=torch.__version__,
+        transformers=transformers.__version__,
+        packages={name: importlib.metadata.version(name) for name in PACKAGES},
+        device=torch.cuda.get_device_name(device) if on_gpu else _processor(),
+        driver=_driver(device) if on_gpu else None,
+        threads=torch.get_num_threads(),
+    )
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _driver(device: torch.device) -> str:
+    version = Path("/proc/driver/nvidia/version")
+    text = version.read_text(encoding="utf-8", errors="replace").splitlines()[0] if version.is_file() else "unknown"
+    return f"{text} (CUDA {torch.version.cuda})"

@@ -1,0 +1,77 @@
+"""The per-example table of a result: one row an example, with its scores, attribution and curves.
+
+===================  ==============  ==================================================================================
+column               type            what
+===================  ==============  ==================================================================================
+example_id           string          name within the task's data
+text, text_pair      string          the input; ``text_pair`` is null where there is none
+label                int             gold label, null where there is none
+target               int             label that is explained: the prediction on the whole input
+probability          double          p(x) of the target
+truncated            bool            whether the text was longer than the model's limit
+error                string          why the example has no scores; null where it has (then all below is filled)
+tokens               list<string>    real tokens, special ones included
+token_scores         list<double>    the method's scores of them
+unit_segments        list<int>       per unit 0 for ``text``, 1 for ``text_pair``
+unit_starts/ends     list<int>       per unit its characters ``[start, end)`` in that segment
+unit_scores          list<double>    per unit the sum of its tokens' scores
+evidence             list<bool>      per unit whether it is evidence; null where the task does not say
+removed_k/p/flipped  list            the curve of `Curves.removed_*`
+kept_k/p             list            the curve of `Curves.kept_*`
+(metric names)       double          the example's figure
+===================  ==============  ==================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+_FIXED: tuple[tuple[str, pa.DataType], ...] = (
+    ("example_id", pa.string()),
+    ("text", pa.string()),
+    ("text_pair", pa.string()),
+    ("label", pa.int64()),
+    ("target", pa.int64()),
+    ("probability", pa.float64()),
+    ("truncated", pa.bool_()),
+    ("error", pa.string()),
+    ("tokens", pa.list_(pa.string())),
+    ("token_scores", pa.list_(pa.float64())),
+    ("unit_segments", pa.list_(pa.int64())),
+    ("unit_starts", pa.list_(pa.int64())),
+    ("unit_ends", pa.list_(pa.int64())),
+    ("unit_scores", pa.list_(pa.float64())),
+    ("evidence", pa.list_(pa.bool_())),
+    ("removed_k", pa.list_(pa.int64())),
+    ("removed_p", pa.list_(pa.float64())),
+    ("removed_flipped", pa.list_(pa.bool_())),
+    ("kept_k", pa.list_(pa.int64())),
+    ("kept_p", pa.list_(pa.float64())),
+)
+
+
+def schema(metrics: Iterable[str]) -> pa.Schema:
+    """The table's columns, with one for every metric."""
+    return pa.schema([*_FIXED, *((name, pa.float64()) for name in metrics)])
+
+
+def table(rows: Sequence[Mapping[str, Any]], metrics: Iterable[str]) -> pa.Table:
+    """Rows to a table of `schema`; a column that a row does not have is null."""
+    columns = schema(metrics)
+    return pa.Table.from_pylist([{name: row.get(name) for name in columns.names} for row in rows], schema=columns)
+
+
+def flat_rows(examples: pa.Table) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows for viewers that know no lists: those become text, the curves are left out."""
+    curves = {"removed_k", "removed_p", "removed_flipped", "kept_k", "kept_p"}
+    columns = [name for name in examples.column_names if name not in curves]
+
+    def flat(value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        return " ".join(f"{item:.4g}" if isinstance(item, float) else str(item) for item in value)
+
+    return columns, [[flat(row[name]) for name in columns] for row in examples.select(columns).to_pylist()]

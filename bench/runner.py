@@ -1,0 +1,262 @@
+"""Running cells: every method on every task, each result written as soon as it is there."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import random
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from whybench.bench.batch import Batch, UnitKind
+from whybench.bench.cell import run_cell
+from whybench.bench.classifier import Classifier
+from whybench.bench.curves import Floats
+from whybench.bench.engine import ForwardEngine
+from whybench.bench.environment import environment
+from whybench.bench.errors import LabelError, ParameterError, WhybenchError
+from whybench.bench.method import Method
+from whybench.bench.metrics import metrics_named
+from whybench.bench.operators import OperatorName, Remover, operator_for
+from whybench.bench.registry import source_hash
+from whybench.bench.schema import MethodSpec, ModelSpec, Result, Spec, TaskSpec
+from whybench.bench.scoring import require_float32
+from whybench.bench.store import ResultStore, StoredResult, read
+from whybench.bench.task import Example, Task, TaskData
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run.
+
+    Attributes:
+        tasks: The tasks.
+        methods: The methods, with their parameters.
+        model: Folder or Hub id of the classifier; None takes each task's own.
+        model_revision: Commit of a Hub model.
+        data: Per task name a local file or folder, in place of its dataset.
+        split: The split; None takes each task's own.
+        limit: Most examples of each task, a seeded sample; None takes all.
+        operator: Removal operator; None takes the task's, or else the tokenizer's default.
+        unit: What is removed.
+        metrics: Names of metrics; None computes all.
+        seed: Seeds the sample, ties and methods.
+        device: Where the model runs; None takes the GPU where there is one.
+        dtype: Precision that the methods see; scoring is in float32 whatever it is.
+        batch_size: Examples in a batch of a method.
+    """
+
+    tasks: Sequence[Task]
+    methods: Sequence[Method]
+    model: str | None = None
+    model_revision: str | None = None
+    data: Mapping[str, Path] = field(default_factory=dict)
+    split: str | None = None
+    limit: int | None = None
+    operator: str | None = None
+    unit: UnitKind = "word"
+    metrics: Sequence[str] | None = None
+    seed: int = 0
+    device: str | None = None
+    dtype: torch.dtype = torch.float32
+    batch_size: int = 16
+
+    def __post_init__(self) -> None:
+        for name, value in (("limit", self.limit), ("batch_size", self.batch_size)):
+            if value is not None and value < 1:
+                raise ParameterError(f"{name} is {value}; it must be at least 1.")
+        unknown = set(self.data) - {task.name for task in self.tasks}
+        if unknown:
+            raise ParameterError(
+                f"--data names {', '.join(sorted(unknown))}, which is not run; "
+                f"the tasks are {', '.join(task.name for task in self.tasks)}."
+            )
+
+
+class Observer(Protocol):
+    """Told what goes on, for progress bars, logs and mirrors."""
+
+    def task_started(self, task: Task, classifier: Classifier, examples: int) -> None:
+        """A task's examples and model are loaded."""
+
+    def cell_started(self, task: Task, method: Method) -> None:
+        """A method is about to run on a task."""
+
+    def progressed(self, stage: str, done: int, total: int) -> None:
+        """Part of a cell's work is done."""
+
+    def cell_finished(self, stored: StoredResult, *, reused: bool) -> None:
+        """A cell is on disk: new, failed, or found there."""
+
+
+def run(plan: Plan, store: ResultStore, observer: Observer) -> list[StoredResult]:
+    """Run all cells of a plan that are not in the store yet.
+
+    A method that fails does not stop the others: its cell is recorded as failed, with the reason, and is tried again in
+    the next run. What is wrong with the task or the model stops the run.
+
+    Returns:
+        All cells of the plan, finished and failed, as they are on disk.
+
+    Raises:
+        WhybenchError: Something other than a method is wrong; the message says what, and what to do.
+    """
+    store.check_writable()
+    metrics_named(plan.metrics)
+    return [stored for task in plan.tasks for stored in _run_task(plan, task, store, observer)]
+
+
+def sample(data: TaskData, limit: int | None, seed: int) -> list[Example]:
+    """A seeded sample of the examples, in the order of the data: the first ones may all have one label."""
+    if limit is None or limit >= len(data.examples):
+        return list(data.examples)
+    chosen = sorted(random.Random(seed).sample(range(len(data.examples)), limit))
+    return [data.examples[i] for i in chosen]
+
+
+def _run_task(plan: Plan, task: Task, store: ResultStore, observer: Observer) -> list[StoredResult]:
+    data = task.load(plan.data.get(task.name), plan.split)
+    examples = sample(data, plan.limit, plan.seed)
+    scorer, explained = _classifiers(plan, task)
+    require_float32(scorer)
+    for example in examples:
+        if example.label is not None and not 0 <= example.label < len(scorer.labels):
+            raise LabelError(
+                f"example {example.id!r} of {task.name} has the label {example.label}; {scorer.name} has "
+                f"{len(scorer.labels)} labels ({', '.join(scorer.labels)}). Give a model of this task with --model."
+            )
+    operator = operator_for(scorer, plan.operator or task.operator)
+    observer.task_started(task, scorer, len(examples))
+    batch = _encode(scorer, examples).with_units(plan.unit)
+    engine = ForwardEngine(scorer)
+    batch = batch.with_target(torch.from_numpy(_originals(engine, batch, operator).argmax(axis=1)))
+
+    found = []
+    for method in plan.methods:
+        spec = _spec(plan, task, data, examples, method, scorer, explained, operator)
+        reused = store.finished(spec.cell())
+        if reused:
+            stored = read(store.cells / spec.cell())
+        else:
+            observer.cell_started(task, method)
+            stored = _run_method(plan, method, explained, engine, batch, examples, spec, store, observer)
+        observer.cell_finished(stored, reused=reused)
+        found.append(stored)
+    return found
+
+
+def _run_method(
+    plan: Plan,
+    method: Method,
+    explained: Classifier,
+    engine: ForwardEngine,
+    batch: Batch,
+    examples: list[Example],
+    spec: Spec,
+    store: ResultStore,
+    observer: Observer,
+) -> StoredResult:
+    began = time.perf_counter()
+    common: dict[str, Any] = {
+        "cell": spec.cell(),
+        "spec": spec,
+        "label": method.label(),
+        "family": method.family,
+        "signed": method.signed,
+        "summary": " ".join((type(method).__doc__ or "").split("\n\n")[0].split()),
+        "labels": explained.labels,
+        "environment": environment(explained.device),
+    }
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            torch.manual_seed(plan.seed)
+            outcome = run_cell(method, explained, engine, batch, examples, spec, plan.batch_size, observer.progressed)
+    except Exception as error:  # noqa: BLE001  a method's own code: what it raises is recorded as the cell's failure
+        result = Result(
+            status="failed", error=_reason(error), created=now, seconds=time.perf_counter() - began, **common
+        )
+        return read(store.write(result))
+    result = Result(
+        status="finished",
+        created=now,
+        seconds=time.perf_counter() - began,
+        accuracy=outcome.accuracy,
+        coverage=outcome.coverage,
+        figures=outcome.figures,
+        report=outcome.report,
+        cost=outcome.cost,
+        **common,
+    )
+    return read(store.write(result, outcome.examples))
+
+
+def _reason(error: Exception) -> str:
+    """Our own errors say what to do; of others it says where they were raised, by file name only."""
+    if isinstance(error, WhybenchError):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name})"
+
+
+def _classifiers(plan: Plan, task: Task) -> tuple[Classifier, Classifier]:
+    """The float32 classifier that scores, and the one that the methods see."""
+    source = plan.model or task.default_model
+    revision = plan.model_revision if plan.model else task.default_model_revision
+    scorer = Classifier.from_pretrained(source, revision=revision, device=plan.device)
+    if plan.dtype == torch.float32:
+        return scorer, scorer
+    return scorer, Classifier.from_pretrained(source, revision=revision, device=plan.device, dtype=plan.dtype)
+
+
+def _encode(classifier: Classifier, examples: Sequence[Example]) -> Batch:
+    pairs = [(e.text, e.text_pair) for e in examples if e.text_pair is not None]
+    if pairs and len(pairs) != len(examples):
+        raise ParameterError(f"{len(pairs)} of {len(examples)} examples are pairs; a task has only pairs, or none.")
+    return classifier.encode(pairs or [e.text for e in examples], ids=[e.id for e in examples])
+
+
+def _originals(engine: ForwardEngine, batch: Batch, operator: OperatorName) -> Floats:
+    """Probabilities ``[batch, labels]`` of the inputs as they are, through the engine, which remembers them."""
+    remover = Remover(engine.classifier, batch, operator)
+    nothing = [np.zeros((1, n), dtype=bool) for n in batch.unit_counts().tolist()]
+    return engine.probabilities([row for i, none in enumerate(nothing) for row in remover.rows(i, none)])
+
+
+def _spec(
+    plan: Plan,
+    task: Task,
+    data: TaskData,
+    examples: Sequence[Example],
+    method: Method,
+    scorer: Classifier,
+    explained: Classifier,
+    operator: OperatorName,
+) -> Spec:
+    ids = hashlib.sha256("\n".join(example.id for example in examples).encode()).hexdigest()
+    tokenizer = hashlib.sha256(scorer.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    return Spec(
+        method=MethodSpec(name=method.name, parameters=method.parameters(), source=source_hash(type(method))),
+        task=TaskSpec(
+            name=task.name,
+            dataset=task.dataset,
+            revision=data.revision,
+            split=data.split,
+            examples=len(examples),
+            example_ids=ids,
+        ),
+        model=ModelSpec(name=scorer.name, revision=scorer.revision, weights=scorer.weights_hash, tokenizer=tokenizer),
+        operator=operator,
+        unit=plan.unit,
+        metrics=tuple(metric.name for metric in metrics_named(plan.metrics)),
+        seed=plan.seed,
+        dtype=str(explained.dtype).removeprefix("torch."),
+        attention_implementation=explained.attention_implementation,
+    )

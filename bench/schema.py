@@ -1,0 +1,248 @@
+"""What a result file may hold: strict, versioned, finite."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from whybench.bench.figures import FIGURES
+
+SCHEMA_VERSION = 1
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+# names become parts of folder and file names
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
+
+
+class Record(BaseModel):
+    """Base of all records: frozen, and a field too many is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MethodSpec(Record):
+    """Which method: its name, all its parameters, and a digest of its source files' bytes."""
+
+    name: Name
+    parameters: dict[str, JsonValue]
+    source: Digest
+
+
+class TaskSpec(Record):
+    """Which examples.
+
+    Attributes:
+        name: The task.
+        dataset: Hub dataset, None for generated data.
+        revision: Commit, or a digest of local files or of the generator.
+        split: The split.
+        examples: How many.
+        example_ids: Digest of their ids, in order.
+    """
+
+    name: Name
+    dataset: str | None
+    revision: str
+    split: str
+    examples: Count
+    example_ids: Digest
+
+
+class ModelSpec(Record):
+    """Which model: name, Hub commit, digests of its weights and of its tokenizer."""
+
+    name: str
+    revision: str | None
+    weights: Digest
+    tokenizer: Digest
+
+
+class Spec(Record):
+    """Everything that determines a cell's numbers. Its hash is the cell's identity."""
+
+    schema_version: Literal[1] = 1
+    protocol_version: Literal[1] = 1
+    method: MethodSpec
+    task: TaskSpec
+    model: ModelSpec
+    operator: Literal["mask", "delete", "pad"]
+    unit: Literal["word", "token"]
+    metrics: tuple[str, ...]
+    seed: int
+    dtype: str
+    attention_implementation: str
+
+    def hash(self) -> str:
+        """SHA-256 of the spec's canonical JSON."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def cell(self) -> str:
+        """The cell's folder name: readable, and unique by the hash's first 16 digits."""
+        return f"{self.task.name}--{self.method.name}--{self.hash()[:16]}"
+
+
+class Figure(Record):
+    """A dataset's figure: the mean over examples and its 95 % bootstrap interval."""
+
+    mean: Finite
+    low: Finite
+    high: Finite
+    examples: Count
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Figure:
+        slack = 1e-9 * max(1.0, abs(self.mean))
+        if not self.low - slack <= self.mean <= self.high + slack:
+            raise ValueError(f"mean {self.mean} lies outside its interval [{self.low}, {self.high}]")
+        return self
+
+
+class ReportFigure(Record):
+    """A figure that a method reports about its own answers, over the examples."""
+
+    mean: Finite
+    largest: Finite
+
+
+class Failure(Record):
+    """An example without a score, and why."""
+
+    example: str
+    reason: str
+
+
+class Coverage(Record):
+    """How many examples there were, got a score, had a text that was cut, and which failed."""
+
+    examples: Count
+    scored: Count
+    truncated: Count
+    failed: tuple[Failure, ...] = ()
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Coverage:
+        if self.scored + len(self.failed) != self.examples:
+            raise ValueError(f"{self.scored} scored and {len(self.failed)} failed are not {self.examples} examples")
+        return self
+
+
+class Cost(Record):
+    """What the explanations cost; times and memory hold for the environment beside them, counts everywhere.
+
+    Attributes:
+        timer: ``cuda_event`` or ``perf_counter``.
+        examples: Examples that were timed.
+        batch_examples: Most examples in a batch.
+        batch_tokens: Most tokens in a batch, padding included.
+        p50_ms: Median milliseconds per example.
+        p95_ms: 95th percentile of the same.
+        examples_per_second: Throughput.
+        forward_equivalents: The method's time over that of a plain forward pass on the same batches.
+        peak_memory_bytes: Most bytes of tensors held at once, beyond the model.
+        counted_examples: Examples that the counts below were taken on.
+        forward_passes: Inputs through the model, per example.
+        backward_passes: Inputs with a gradient, per example.
+        flops: Floating-point operations per example.
+    """
+
+    timer: Literal["cuda_event", "perf_counter"]
+    examples: Count
+    batch_examples: Count
+    batch_tokens: Count
+    p50_ms: NotNegative
+    p95_ms: NotNegative
+    examples_per_second: NotNegative
+    forward_equivalents: NotNegative
+    peak_memory_bytes: Count
+    counted_examples: Count
+    forward_passes: NotNegative
+    backward_passes: NotNegative
+    flops: NotNegative
+
+
+class Environment(Record):
+    """Where a result was made: versions and hardware, no names of users or machines."""
+
+    whybench: str
+    python: str
+    platform: str
+    torch: str
+    transformers: str
+    packages: dict[str, str]
+    device: str
+    driver: str | None
+    threads: int
+
+
+class Result(Record):
+    """One cell of the board: a method on a task with a model.
+
+    Attributes:
+        status: ``finished``, or ``failed`` with the reason in ``error``.
+        cell: The spec's cell name.
+        label: The method's name with parameters that are not the defaults.
+        family: The method's family.
+        signed: Whether its scores are signed.
+        summary: First line of the method's description.
+        labels: The model's labels.
+        accuracy: Share of examples whose prediction is the gold label; None without gold labels.
+        coverage: Examples scored, truncated, failed.
+        figures: Per metric.
+        report: What the method reports about its own answers.
+        cost: What it cost.
+        created: UTC time, ISO 8601.
+        seconds: Wall-clock time of the whole cell.
+    """
+
+    schema_version: Literal[1] = 1
+    status: Literal["finished", "failed"]
+    cell: str
+    spec: Spec
+    label: str
+    family: str
+    signed: bool
+    summary: str
+    labels: tuple[str, ...] = ()
+    accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
+    coverage: Coverage | None = None
+    figures: dict[str, Figure] = {}
+    report: dict[str, ReportFigure] = {}
+    cost: Cost | None = None
+    environment: Environment
+    error: str | None = None
+    created: str
+    seconds: NotNegative
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Result:
+        if self.cell != self.spec.cell():
+            raise ValueError(f"the cell is named {self.cell!r}, its spec says {self.spec.cell()!r}")
+        complete = self.coverage is not None and self.cost is not None and bool(self.figures) and self.error is None
+        if self.status == "finished" and not complete:
+            raise ValueError("a finished result has coverage, figures and a cost, and no error")
+        for name, figure in self.figures.items():
+            if name not in FIGURES:
+                raise ValueError(f"there is no figure {name!r}; known are {', '.join(FIGURES)}")
+            low, high = FIGURES[name].range
+            if not low <= figure.low <= figure.high <= high:
+                raise ValueError(f"{name} is {figure.mean} [{figure.low}, {figure.high}], outside its range {low} to {high}")
+        if self.status == "failed" and not self.error:
+            raise ValueError("a failed result says why in 'error'")
+        return self
+
+    def to_json(self) -> str:
+        """Indented JSON with a final newline."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Result:
+        """Read and validate; pydantic's ValidationError where it is not a result."""
+        data: Any = json.loads(text)
+        return cls.model_validate(data)

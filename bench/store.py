@@ -1,0 +1,207 @@
+"""Results on disk. A cell's folder appears whole or not at all.
+
+::
+
+    RESULTS/
+    ├── cells/<task>--<method>--<hash>/   finished cells: result.json, examples.parquet, and manifest.json
+    ├── failed/<task>--<method>--<hash>/  the last failure of a cell that has not finished: result.json, manifest.json
+    └── .writing/                         folders in the making; what a killed run leaves here is never read
+
+A cell is written into ``.writing``, flushed to disk, its files' digests are put into the manifest, last, and the folder
+is renamed into place. A finished cell is never written again: its name holds the hash of its spec.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from whybench.bench.errors import CorruptResultError, StoreError
+from whybench.bench.examples_table import schema
+from whybench.bench.schema import Digest, Result
+
+RESULT, EXAMPLES, MANIFEST = "result.json", "examples.parquet", "manifest.json"
+
+
+class Manifest(BaseModel):
+    """Digests of a cell's files; written last."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    manifest_version: Literal[1] = 1
+    files: dict[str, Digest]
+
+
+@dataclass(frozen=True)
+class StoredResult:
+    """A cell as it was read, its digests checked.
+
+    Attributes:
+        folder: Where it is.
+        result: The result.
+    """
+
+    folder: Path
+    result: Result
+
+    @cached_property
+    def examples(self) -> pa.Table:
+        """The per-example table (see `whybench.bench.examples_table`); CorruptResultError where it is not one."""
+        try:
+            found = pq.read_table(self.folder / EXAMPLES)
+        except (OSError, pa.ArrowException) as error:
+            raise _corrupt(self.folder, f"{EXAMPLES} cannot be read: {error}") from error
+        wanted = schema(self.result.figures)
+        missing = [field.name for field in wanted if field.name not in found.column_names]
+        if missing:
+            raise _corrupt(self.folder, f"{EXAMPLES} has no column {', '.join(missing)}")
+        return found
+
+
+class ResultStore:
+    """The results under one folder.
+
+    Args:
+        root: The folder; made when something is written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self.cells, self.failures, self._writing = self.root / "cells", self.root / "failed", self.root / ".writing"
+
+    def check_writable(self) -> None:
+        """Raise StoreError now rather than after an hour of work, where nothing can be written here."""
+        probe = self._writing / f"probe-{uuid.uuid4().hex}"
+        try:
+            probe.mkdir(parents=True)
+            (probe / "x").write_text("x")
+            shutil.rmtree(probe)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def finished(self, cell: str) -> bool:
+        """Whether the cell is there, whole; CorruptResultError where it is there but damaged."""
+        folder = self.cells / cell
+        if not folder.exists():
+            return False
+        read(folder)
+        return True
+
+    def write(self, result: Result, examples: pa.Table | None = None) -> Path:
+        """Write a cell and return its folder. A finished cell that is already there stays as it is.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        done = result.status == "finished"
+        target = (self.cells if done else self.failures) / result.cell
+        folder = self._writing / f"{result.cell}-{uuid.uuid4().hex}"
+        try:
+            folder.mkdir(parents=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (folder / RESULT).write_text(result.to_json(), encoding="utf-8")
+            if examples is not None:
+                pq.write_table(examples, folder / EXAMPLES, compression="zstd")
+            manifest = Manifest(files={path.name: _digest(path) for path in sorted(folder.iterdir())})
+            for path in folder.iterdir():
+                _flush(path)
+            (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            _flush(folder / MANIFEST)
+            _flush(folder)
+            if done and target.exists():
+                read(target)
+                shutil.rmtree(folder)
+                return target
+            if target.exists():
+                # only a failure is ever replaced, and losing one to a crash right here loses nothing finished
+                shutil.rmtree(target)
+            folder.rename(target)
+            _flush(target.parent)
+            if done:
+                shutil.rmtree(self.failures / result.cell, ignore_errors=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return target
+
+    def read_all(self) -> list[StoredResult]:
+        """All finished cells, by name.
+
+        Raises:
+            StoreError: There is no such results folder.
+            CorruptResultError: A cell is damaged.
+        """
+        if not self.root.is_dir():
+            raise StoreError(f"there is no results folder {str(self.root)!r}. Make one with: whybench run")
+        return [read(folder) for folder in _folders(self.cells)]
+
+    def read_failures(self) -> list[StoredResult]:
+        """The last failure of every cell that has not finished, by name."""
+        return [read(folder) for folder in _folders(self.failures) if not (self.cells / folder.name).exists()]
+
+    def _unwritable(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"the results folder {str(self.root)!r} cannot be written ({error.strerror or error}). "
+            "Give another one with --results, or mend its permissions. Nothing already written was changed."
+        )
+
+
+def read(folder: Path) -> StoredResult:
+    """Read one cell, checking its manifest, digests and schema; CorruptResultError where one does not hold."""
+    try:
+        manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+        raw = (folder / RESULT).read_bytes()
+    except FileNotFoundError as error:
+        raise _corrupt(folder, f"{Path(error.filename).name} is not there") from error
+    except (OSError, ValueError) as error:
+        raise _corrupt(folder, f"it cannot be read: {error}") from error
+    if RESULT not in manifest.files:
+        raise _corrupt(folder, f"{MANIFEST} does not list {RESULT}")
+    for name, digest in manifest.files.items():
+        if name not in (RESULT, EXAMPLES):
+            raise _corrupt(folder, f"{MANIFEST} lists an unknown file {name!r}")
+        if not (folder / name).is_file() or _digest(folder / name) != digest:
+            raise _corrupt(folder, f"{name} is not the file that was written")
+    try:
+        result = Result.from_json(raw)
+    except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
+        raise _corrupt(folder, f"{RESULT} is not a valid result: {error}") from error
+    if result.cell != folder.name:
+        raise _corrupt(folder, f"it holds the cell {result.cell!r}")
+    if result.status == "finished" and EXAMPLES not in manifest.files:
+        raise _corrupt(folder, f"a finished cell without {EXAMPLES}")
+    return StoredResult(folder, result)
+
+
+def _folders(parent: Path) -> Iterator[Path]:
+    return iter(sorted(path for path in parent.iterdir() if path.is_dir())) if parent.is_dir() else iter(())
+
+
+def _corrupt(folder: Path, reason: str) -> CorruptResultError:
+    return CorruptResultError(
+        f"the result folder {str(folder)!r} is damaged: {reason}. Move it away and run again to make it anew; "
+        "nothing was changed."
+    )
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

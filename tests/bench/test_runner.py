@@ -1,0 +1,234 @@
+"""Cells that fail, in part and as a whole, and tasks that cannot be run."""
+
+import numpy as np
+import pytest
+import torch
+
+from whybench import Example, Method, Task, TaskData, load_method, load_task
+from whybench.bench.errors import EmptyTextError, LabelError, OperatorError, ParameterError, UnknownNameError
+from whybench.bench.runner import Plan, run, sample
+from whybench.bench.store import ResultStore
+from whybench.tasks.builtin import checkpoint
+from whybench.tests.bench.test_store import Silent
+
+
+class SometimesNan(Method):
+    """NaN where a text holds the word given."""
+
+    name, family, signed = "sometimes_nan", "reference", True
+    word: str = "red"
+
+    def attribute(self, classifier, batch):
+        scores = torch.rand(batch.input_ids.shape)
+        for row, texts in zip(scores, batch.texts, strict=True):
+            if self.word in texts[0].split():
+                row[2] = torch.nan
+        return scores
+
+
+class Raises(Method):
+    """Fails as a bug does."""
+
+    name, family, signed = "raises", "reference", True
+
+    def attribute(self, classifier, batch):
+        raise IndexError("list index out of range")
+
+
+class WrongShape(Method):
+    """One score too few."""
+
+    name, family, signed = "wrong_shape", "reference", True
+
+    def attribute(self, classifier, batch):
+        return torch.zeros(len(batch), batch.input_ids.shape[1] - 1)
+
+
+class Words(Task):
+    """A task of given examples."""
+
+    name, summary, suite = "words", "Given words.", "test"
+    labels = ("match", "mismatch")
+    default_model = checkpoint("xor_cues")
+    given: tuple[Example, ...] = ()
+
+    def load(self, data=None, split=None):
+        return TaskData(self.given, "test", "1")
+
+
+def words(*examples, operator=None):
+    return type("Given", (Words,), {"given": examples, "operator": operator})()
+
+
+def run_one(tmp_path, method, task=None, **options):
+    store = ResultStore(tmp_path)
+    plan = Plan(tasks=[task or load_task("xor_cues")], methods=[method], device="cpu", **{"limit": 12, **options})
+    (stored,) = run(plan, store, Silent())
+    return stored, store
+
+
+def test_an_example_without_scores_fails_alone_and_is_counted(tmp_path):
+    stored, _ = run_one(tmp_path, SometimesNan())
+    result = stored.result
+    table = stored.examples.to_pydict()
+    bad = ["red" in text.split() for text in table["text"]]
+    assert 0 < sum(bad) < 12
+    assert result.status == "finished"
+    assert (result.coverage.examples, result.coverage.scored) == (12, 12 - sum(bad))
+    assert {failure.example for failure in result.coverage.failed} == {
+        name for name, failed in zip(table["example_id"], bad, strict=True) if failed
+    }
+    assert "not finite" in result.coverage.failed[0].reason
+    for failed, error, value, scores in zip(bad, table["error"], table["sufficiency"], table["unit_scores"], strict=True):
+        assert (error is not None) == (value is None) == (scores is None) == failed
+    values = np.array([value for value in table["sufficiency"] if value is not None])
+    assert result.figures["sufficiency"].mean == pytest.approx(values.mean())
+    assert result.figures["sufficiency"].examples == len(values)
+
+
+@pytest.mark.parametrize(
+    ("method", "reason"),
+    [
+        (Raises(), "IndexError: list index out of range (test_runner.py, line"),
+        (WrongShape(), "The batch has"),
+        (SometimesNan(word=""), "no example got a score"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_failed_cell_is_recorded_and_tried_again(tmp_path, method, reason):
+    if method.name == "sometimes_nan":
+        method = type("Nan", (SometimesNan,), {"attribute": lambda self, c, b: torch.full(b.input_ids.shape, torch.nan)})()
+    store = ResultStore(tmp_path)
+    observer = Silent()
+    plan = Plan(tasks=[load_task("xor_cues")], methods=[method, load_method("random")], limit=4, device="cpu")
+    failed, fine = run(plan, store, observer)
+    assert failed.result.status == "failed"
+    assert reason.lower() in failed.result.error.lower()
+    assert fine.result.status == "finished"
+    assert [stored.result.label for stored in store.read_all()] == ["random"]
+    assert [stored.result.label for stored in store.read_failures()] == [method.label()]
+    run(plan, store, observer)
+    assert observer.made == [method.label(), "random", method.label()]
+    assert observer.reused == ["random"]
+
+
+def test_a_failure_goes_when_the_cell_finishes(tmp_path, monkeypatch):
+    method = SometimesNan()
+    monkeypatch.setattr(SometimesNan, "attribute", lambda *_: 1 / 0)
+    failed, store = run_one(tmp_path, method)
+    assert "ZeroDivisionError" in failed.result.error
+    monkeypatch.undo()
+    fine, store = run_one(tmp_path, method)
+    assert fine.result.status == "finished"
+    assert store.read_failures() == []
+
+
+def test_figures_are_those_of_score(tmp_path):
+    import whybench
+
+    stored, _ = run_one(tmp_path, load_method("gradient"))
+    classifier = whybench.Classifier.from_pretrained(checkpoint("xor_cues"), device="cpu")
+    table = stored.examples.to_pydict()
+    batch = classifier.encode(table["text"], ids=table["example_id"])
+    scores = load_method("gradient").attribute(classifier, batch)
+    for name, values in whybench.score(classifier, batch, scores, signed=False).items():
+        np.testing.assert_allclose(values.numpy(), table[name], atol=1e-5, err_msg=name)
+        assert stored.result.figures[name].mean == pytest.approx(values.mean().item(), abs=1e-5)
+    for row, tokens, length in zip(scores, table["token_scores"], batch.lengths(), strict=True):
+        np.testing.assert_allclose(row[:length].numpy(), tokens, rtol=1e-3, atol=1e-6)
+
+
+def test_recovery_and_accuracy_come_from_evidence_and_labels(tmp_path):
+    stored, _ = run_one(tmp_path, load_method("occlusion"))
+    assert stored.result.accuracy == 1.0
+    assert stored.result.figures["average_precision"].mean == pytest.approx(1.0)
+    table = stored.examples.to_pydict()
+    assert [sum(units) for units in table["evidence"]] == [2] * 12
+    plain = words(Example("a", "red round saddle apple"), Example("b", "blue saddle round apple"))
+    stored, _ = run_one(tmp_path / "plain", load_method("random"), plain, limit=None)
+    assert stored.result.accuracy is None
+    assert "average_precision" not in stored.result.figures
+    assert stored.examples.column("evidence").null_count == 2
+
+
+def test_examples_without_evidence_are_left_out_of_recovery(tmp_path):
+    from whybench import Span
+
+    task = words(
+        Example("a", "red round saddle", evidence=(Span(0, 0, 3), Span(0, 4, 9))),
+        Example("b", "blue saddle round", evidence=()),
+    )
+    stored, _ = run_one(tmp_path, load_method("occlusion"), task, limit=None)
+    assert stored.result.figures["average_precision"].examples == 1
+    assert stored.result.figures["sufficiency"].examples == 2
+
+
+def test_a_long_text_is_cut_and_counted(tmp_path):
+    task = words(Example("short", "red round"), Example("long", "red round " + "saddle " * 100))
+    stored, _ = run_one(tmp_path, load_method("random"), task, limit=None)
+    assert stored.result.coverage.truncated == 1
+    assert stored.examples.column("truncated").to_pylist() == [False, True]
+    assert len(stored.examples.column("unit_scores")[1]) == 62
+
+
+def test_pairs(tmp_path):
+    stored, _ = run_one(tmp_path, load_method("gradient"), words(Example("a", "red saddle", "round apple")), limit=None)
+    row = stored.examples.to_pylist()[0]
+    assert row["unit_segments"] == [0, 0, 1, 1]
+    assert row["text_pair"] == "round apple"
+
+
+BAD = {
+    "empty text": (words(Example("e7", "  ")), {}, EmptyTextError, "'e7' has an empty text"),
+    "label": (words(Example("e8", "red round", label=2)), {}, LabelError, "'e8' of words has the label 2"),
+    "some pairs": (words(Example("a", "red", "round"), Example("b", "red")), {}, ParameterError, "1 of 2 examples"),
+    "operator": (words(Example("a", "red round")), {"operator": "zero"}, UnknownNameError, "Known: delete, mask, pad"),
+    "limit": (words(Example("a", "red round")), {"limit": 0}, ParameterError, "limit is 0"),
+    "data": (words(Example("a", "red round")), {"data": {"sst2": "x"}}, ParameterError, "sst2"),
+    "metric": (words(Example("a", "red round")), {"metrics": ["auc"]}, UnknownNameError, "auc"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_wrong_with_the_task_stops_the_run(tmp_path, case):
+    task, options, kind, message = BAD[case]
+    with pytest.raises(kind, match=message):
+        run_one(tmp_path, load_method("random"), task, **{"limit": None, **options})
+    assert ResultStore(tmp_path).cells.exists() is False
+
+
+def test_a_mask_operator_without_mask_token(tmp_path, monkeypatch):
+    from whybench import Classifier
+
+    plain = Classifier.from_pretrained
+
+    def maskless(*args, **kwargs):
+        classifier = plain(*args, **kwargs)
+        classifier.tokenizer.mask_token = None
+        return classifier
+
+    monkeypatch.setattr(Classifier, "from_pretrained", maskless)
+    with pytest.raises(OperatorError, match="no mask token"):
+        run_one(tmp_path, load_method("random"), words(Example("a", "red round"), operator="mask"))
+    stored, _ = run_one(tmp_path, load_method("random"), words(Example("a", "red round")))
+    assert stored.result.spec.operator == "delete"
+
+
+def test_the_sample_is_seeded_and_in_order():
+    data = TaskData([Example(str(i), "x") for i in range(100)], "test", "1")
+    first = [int(e.id) for e in sample(data, 10, 0)]
+    assert first == sorted(first) == [int(e.id) for e in sample(data, 10, 0)]
+    assert first != [int(e.id) for e in sample(data, 10, 1)]
+    assert max(first) > 20
+    assert len(sample(data, 200, 0)) == len(sample(data, None, 0)) == 100
+
+
+def test_a_method_may_see_another_precision(tmp_path):
+    stored, _ = run_one(tmp_path, load_method("gradient"), dtype=torch.bfloat16)
+    assert stored.result.spec.dtype == "bfloat16"
+    assert stored.result.status == "finished"
+    exact, _ = run_one(tmp_path, load_method("gradient"))
+    assert exact.result.cell != stored.result.cell
+    # the same model scores both
+    one, two = (s.examples.column("probability").to_numpy() for s in (stored, exact))
+    np.testing.assert_allclose(one, two, atol=1e-6)
