@@ -1,0 +1,333 @@
+"""The command line. Heavy imports stay inside the commands, so that ``--help`` and ``list`` answer at once.
+
+Exit codes: 0 fine, 1 a cell failed, 2 wrong use or an error of `whybench.bench.errors`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+import typer
+
+from whybench.bench.errors import ParameterError, StoreError, WhybenchError
+
+if TYPE_CHECKING:
+    from whybench.bench.runner import Plan
+
+app = typer.Typer(
+    name="whybench",
+    help="Which explanation of a transformer text model can I trust, and what does it cost?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+UnitKind = Literal["word", "token"]
+UNITS: tuple[UnitKind, ...] = get_args(UnitKind)
+RESULTS = Path("results")
+DEFAULT_SUITE = "mini"
+
+Results = Annotated[Path, typer.Option("--results", help="Folder of the results.")]
+Site = Annotated[Path | None, typer.Option("--site", help="Folder of the pages; default: RESULTS/site.")]
+Model = Annotated[str | None, typer.Option("--model", help="Checkpoint folder or Hub id; default: the task's own.")]
+Revision = Annotated[str | None, typer.Option("--revision", help="Commit, tag or branch of a Hub model.")]
+Device = Annotated[
+    str | None, typer.Option("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else.")]
+
+
+@app.command()
+def run(
+    task: Annotated[list[str] | None, typer.Option("--task", help="Task name or file; repeatable.")] = None,
+    suite: Annotated[str | None, typer.Option("--suite", help="All tasks of a suite; default: mini.")] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", help="NAME or FILE.py, parameters as NAME:key=value,key=value; repeatable."),
+    ] = None,
+    model: Model = None,
+    revision: Revision = None,
+    data: Annotated[
+        list[str] | None, typer.Option("--data", metavar="TASK=PATH", help="Local file or folder for a task's data.")
+    ] = None,
+    split: Annotated[str | None, typer.Option("--split", help="Split of the data; default: the task's own.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", help="Most examples of a task (a seeded sample).")] = None,
+    operator: Annotated[
+        str | None, typer.Option("--operator", help="mask, delete or pad; default: the task's.")
+    ] = None,
+    unit: Annotated[str, typer.Option("--unit", help="What is removed: word or token.")] = "word",
+    metric: Annotated[list[str] | None, typer.Option("--metric", help="Metric; repeatable; default: all.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seeds the sample, ties and methods.")] = 0,
+    device: Device = None,
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="Precision that the methods see; scoring is in float32.")
+    ] = "float32",
+    batch_size: Annotated[int, typer.Option("--batch-size", help="Examples in a method's batch.")] = 16,
+    results: Results = RESULTS,
+    site: Site = None,
+    wandb: Annotated[str, typer.Option("--wandb", help="auto, offline, online or disabled.")] = "auto",
+    wandb_project: Annotated[str, typer.Option("--wandb-project", help="W&B project.")] = "whybench",
+    wandb_entity: Annotated[str | None, typer.Option("--wandb-entity", help="W&B user or team.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score methods on tasks; what is already scored is not done again."""
+    import torch
+
+    from whybench.bench.registry import load_method, load_task
+    from whybench.bench.runner import Plan
+
+    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if dtype not in dtypes:
+        raise ParameterError(f"--dtype is {dtype!r}; it must be one of {', '.join(dtypes)}.")
+    plan = Plan(
+        tasks=[load_task(name) for name in task or _suite(suite or DEFAULT_SUITE)],
+        methods=[load_method(name, **parameters) for name, parameters in map(_method, method or _all_methods())],
+        model=model,
+        model_revision=revision,
+        data=dict(_data(item) for item in data or []),
+        split=split,
+        limit=limit,
+        operator=operator,
+        unit=_unit(unit),
+        metrics=metric,
+        seed=seed,
+        device=device,
+        dtype=dtypes[dtype],
+        batch_size=batch_size,
+    )
+    _run(plan, results, site, wandb, wandb_project, wandb_entity, as_json)
+
+
+def _run(
+    plan: Plan, results: Path, site: Path | None, mode: str, project: str, entity: str | None, as_json: bool
+) -> None:
+    from rich.console import Console
+
+    from whybench.bench.progress import ProgressObserver
+    from whybench.bench.runner import run as run_plan
+    from whybench.bench.store import ResultStore
+    from whybench.bench.tracking import Mirror
+    from whybench.leaderboard.site import build_site
+    from whybench.leaderboard.text_table import print_overview
+
+    _quiet()
+    store = ResultStore(results)
+    errors = Console(stderr=True)
+    group = "-".join(sorted(task.name for task in plan.tasks))
+    mirror = Mirror(
+        results, mode, group, lambda text: errors.print(text, style="yellow"), project=project, entity=entity
+    )
+    with ProgressObserver(errors, mirror) as observer:
+        cells = run_plan(plan, store, observer)
+    failed = [cell for cell in cells if cell.result.status == "failed"]
+    index = build_site(store.read_all(), store.read_failures(), site or results / "site")
+    if as_json:
+        _print_json({"page": str(index), "results": [cell.result.model_dump(mode="json") for cell in cells]})
+    else:
+        finished = [cell for cell in cells if cell.result.status == "finished"]
+        print_overview(finished, failed, Console())
+        sys.stdout.write(f"\nThe page: {index.resolve()}\n")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def explain(
+    text: Annotated[str, typer.Argument(help="The text to explain.")],
+    model: Annotated[str, typer.Option("--model", help="Checkpoint folder or Hub id.")],
+    method: Annotated[str, typer.Option("--method", help="NAME or FILE.py, parameters as NAME:key=value.")],
+    pair: Annotated[str | None, typer.Option("--pair", help="Second text, for models of pairs.")] = None,
+    revision: Revision = None,
+    device: Device = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the explanation as a page.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Explain one prediction: the text with a colour for every word's score."""
+    import dataclasses
+
+    from rich.console import Console
+
+    from whybench.bench.classifier import Classifier
+    from whybench.bench.explanation import explain_text, to_html, to_terminal
+    from whybench.bench.registry import load_method
+
+    _quiet()
+    name, parameters = _method(method)
+    loaded = load_method(name, **parameters)
+    explanation = explain_text(Classifier.from_pretrained(model, revision=revision, device=device), loaded, text, pair)
+    if html is not None:
+        try:
+            html.write_text(to_html(explanation), encoding="utf-8")
+        except OSError as error:
+            raise StoreError(
+                f"{str(html)!r} cannot be written ({error.strerror}). Give another path with --html."
+            ) from error
+    if as_json:
+        _print_json(dataclasses.asdict(explanation))
+        return
+    console = Console(highlight=False)
+    console.print(
+        f"{explanation.prediction}  p = {explanation.probability:.3f}   {explanation.method} · {explanation.model}"
+    )
+    console.print(to_terminal(explanation))
+    console.print(_scores_table(explanation.text, explanation.spans, explanation.scores))
+    for figure, value in explanation.report.items():
+        console.print(f"{figure}: {value:.3g}")
+    if explanation.truncated:
+        console.print("The text was longer than the model's limit and was cut.", style="yellow")
+    if html is not None:
+        console.print(f"The page: {html.resolve()}", soft_wrap=True)
+
+
+@app.command()
+def leaderboard(results: Results = RESULTS, site: Site = None) -> None:
+    """Render the results as a static site; nothing is computed anew."""
+    from rich.console import Console
+
+    from whybench.bench.store import ResultStore
+    from whybench.leaderboard.site import build_site
+    from whybench.leaderboard.text_table import print_overview
+
+    store = ResultStore(results)
+    finished, failures = store.read_all(), store.read_failures()
+    index = build_site(finished, failures, site or results / "site")
+    print_overview(finished, failures, Console())
+    sys.stdout.write(f"\nThe page: {index.resolve()}\n")
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str, typer.Argument(help="methods, tasks or metrics.")] = "methods", as_json: AsJson = False
+) -> None:
+    """List methods, tasks or metrics, without importing them."""
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = _listing(kind)
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table(box=None, header_style="bold")
+    for column in rows[0]:
+        table.add_column(column, no_wrap=column == "name")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    Console().print(table)
+
+
+def _listing(kind: str) -> list[dict[str, Any]]:
+    from whybench.bench.registry import entries
+
+    if kind in ("methods", "method"):
+        return [
+            {
+                "name": e.name,
+                "family": e.fact("family", ""),
+                "signed": e.fact("signed", ""),
+                "what": e.error or e.summary,
+            }
+            for e in entries("method")
+        ]
+    if kind in ("tasks", "task"):
+        return [
+            {
+                "name": e.name,
+                "suite": e.fact("suite", ""),
+                "evidence": e.fact("evidence") or "none",
+                "what": e.error or e.fact("summary"),
+            }
+            for e in entries("task")
+        ]
+    if kind in ("metrics", "metric"):
+        from whybench.bench.figures import FIGURES
+
+        return [
+            {
+                "name": m.name,
+                "better": "higher" if m.higher_is_better else "lower",
+                "what": m.formula,
+                "source": m.citation,
+            }
+            for m in FIGURES.values()
+        ]
+    raise ParameterError(f"there is nothing to list under {kind!r}; it must be methods, tasks or metrics.")
+
+
+def _scores_table(text: str, spans: Any, scores: Any) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("unit")
+    table.add_column("score", justify="right")
+    for (start, stop), score in zip(spans, scores, strict=True):
+        table.add_row(Text(text[start:stop]), f"{score:+.4f}")
+    return table
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def _suite(name: str) -> list[str]:
+    from whybench.bench.errors import UnknownNameError
+    from whybench.bench.registry import entries
+
+    suites = {e.name: e.fact("suite") for e in entries("task")}
+    chosen = [task for task, suite in suites.items() if suite == name]
+    if not chosen:
+        raise UnknownNameError("suite", name, {suite for suite in suites.values() if suite})
+    return chosen
+
+
+def _all_methods() -> list[str]:
+    from whybench.bench.registry import names
+
+    return names("method")
+
+
+def _method(text: str) -> tuple[str, dict[str, str]]:
+    name, _, tail = text.partition(":")
+    pairs = [item.partition("=") for item in tail.split(",") if item]
+    for key, sign, _ in pairs:
+        if not sign:
+            raise ParameterError(f"--method {text!r} has {key!r} where key=value belongs (NAME:key=value,key=value).")
+    return name, {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _data(text: str) -> tuple[str, Path]:
+    name, sign, path = text.partition("=")
+    if not sign or not path:
+        raise ParameterError(f"--data is {text!r}; it must be TASK=PATH, as in sst2=data/sst2.")
+    return name, Path(path)
+
+
+def _unit(text: str) -> UnitKind:
+    for known in UNITS:
+        if text == known:
+            return known
+    raise ParameterError(f"--unit is {text!r}; it must be word or token.")
+
+
+def _quiet() -> None:
+    """Our own progress bar is the only one."""
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def main() -> None:
+    """Entry point: an error of ours is one message on stderr and exit code 2."""
+    try:
+        app()
+    except WhybenchError as error:
+        sys.stderr.write(f"whybench: {error}\n")
+        raise SystemExit(2) from error
+
+
+if __name__ == "__main__":
+    main()

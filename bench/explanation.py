@@ -1,0 +1,136 @@
+"""One text explained by one method: for the terminal and as a page."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+
+import torch
+from rich.text import Text
+
+from whybench.bench.classifier import Classifier
+from whybench.bench.method import Method
+from whybench.bench.scoring import check_scores
+
+# Okabe and Ito's blue and vermilion: told apart with any colour vision
+SUPPORTS, OPPOSES = (0, 114, 178), (213, 94, 0)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A prediction and its explanation.
+
+    Attributes:
+        method: The method's label.
+        model: The model's name.
+        prediction: Name of the label that is explained.
+        probability: Its probability.
+        text: The text; a pair's texts stand one after the other.
+        spans: Per unit its characters in ``text``.
+        scores: Per unit its score.
+        truncated: Whether the text was longer than the model's limit.
+        report: What the method reports about its answer.
+    """
+
+    method: str
+    model: str
+    prediction: str
+    probability: float
+    text: str
+    spans: tuple[tuple[int, int], ...]
+    scores: tuple[float, ...]
+    truncated: bool
+    report: dict[str, float]
+
+    def shades(self) -> list[float]:
+        """Scores relative to the largest magnitude, in [-1, 1]."""
+        largest = max((abs(score) for score in self.scores), default=0.0)
+        return [score / largest if largest else 0.0 for score in self.scores]
+
+
+def explain_text(classifier: Classifier, method: Method, text: str, text_pair: str | None = None) -> Explanation:
+    """Explain the classifier's prediction on one text or pair.
+
+    Raises:
+        EmptyTextError: The text has no unit.
+        MethodError: The method has no answer for this text.
+        ScoresError: Its scores cannot be ranked.
+    """
+    batch = classifier.encode([text] if text_pair is None else [(text, text_pair)])
+    probabilities = classifier.probabilities(batch)[0]
+    target = int(probabilities.argmax())
+    batch = batch.with_target(torch.tensor([target]))
+    attribution = method.explain(classifier, batch)
+    method.check(attribution, batch)
+    check_scores(batch, attribution.scores, signed=method.signed)
+    shift = len(text) + 1
+    return Explanation(
+        method=method.label(),
+        model=classifier.name,
+        prediction=classifier.labels[target],
+        probability=float(probabilities[target]),
+        text=text if text_pair is None else f"{text}\n{text_pair}",
+        spans=tuple((s.start + shift * s.segment, s.end + shift * s.segment) for s in batch.unit_spans[0]),
+        scores=tuple(batch.unit_scores(attribution.scores)[0].tolist()),
+        truncated=batch.truncated[0],
+        report={name: float(figure[0]) for name, figure in attribution.report.items()},
+    )
+
+
+def to_terminal(explanation: Explanation) -> Text:
+    """The text with each unit on its score's colour: blue supports the prediction, orange opposes it."""
+    text = Text()
+    end = 0
+    for (start, stop), shade in zip(explanation.spans, explanation.shades(), strict=True):
+        text.append(explanation.text[end:start])
+        # towards the colour from black, with text that stays readable on it
+        background = [round(channel * abs(shade)) for channel in (SUPPORTS if shade >= 0 else OPPOSES)]
+        style = "" if abs(shade) < 0.05 else f"#ffffff on #{bytes(background).hex()}"
+        text.append(explanation.text[start:stop], style=style)
+        end = stop
+    text.append(explanation.text[end:])
+    return text
+
+
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{method} · {model}</title>
+<style>
+:root {{ color-scheme: light dark; font: 1.05rem/1.9 system-ui, sans-serif; }}
+body {{ max-width: 45rem; margin: 2rem auto; padding: 0 1rem; }}
+p.text {{ white-space: pre-wrap; overflow-wrap: anywhere; }}
+mark {{ color: inherit; border-radius: .2em; padding: .1em .05em; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+td, th {{ padding: 0 1rem 0 0; text-align: left; }} td + td {{ text-align: right; }}
+small {{ opacity: .75; }}
+</style>
+<h1>{prediction} <small>p = {probability:.3f}</small></h1>
+<p><small>{method} on {model}. Blue supports the prediction, orange opposes it; hover for the scores.{note}</small></p>
+<p class="text">{body}</p>
+<details><summary>Scores</summary><table><tr><th>unit</th><th>score</th></tr>{rows}</table></details>
+</html>
+"""
+
+
+def to_html(explanation: Explanation) -> str:
+    """A page of its own, with the scores as colours, on hover, and in a table; the text is escaped."""
+    body, rows, end = [], [], 0
+    units = zip(explanation.spans, explanation.shades(), explanation.scores, strict=True)
+    for (start, stop), shade, score in units:
+        unit = html.escape(explanation.text[start:stop])
+        red, green, blue = SUPPORTS if shade >= 0 else OPPOSES
+        body.append(html.escape(explanation.text[end:start]))
+        colour = f"rgb({red} {green} {blue} / {abs(shade) * 0.75:.3f})"
+        body.append(f'<mark style="background:{colour}" title="{score:+.4g}">{unit}</mark>')
+        rows.append(f"<tr><td>{unit}</td><td>{score:+.4g}</td></tr>")
+        end = stop
+    body.append(html.escape(explanation.text[end:]))
+    return PAGE.format(
+        method=html.escape(explanation.method),
+        model=html.escape(explanation.model),
+        prediction=html.escape(explanation.prediction),
+        probability=explanation.probability,
+        note=" The text was longer than the model's limit and was cut." if explanation.truncated else "",
+        body="".join(body),
+        rows="".join(rows),
+    )

@@ -1,0 +1,74 @@
+"""What a person sees of a run: a bar per cell, a line when it is done, and its mirror in W&B."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from whybench.bench.classifier import Classifier
+from whybench.bench.method import Method
+from whybench.bench.store import StoredResult
+from whybench.bench.task import Task
+from whybench.bench.tracking import Mirror
+
+
+class ProgressObserver:
+    """Shows a run on the console, and passes every new cell on to the mirror.
+
+    Args:
+        console: Where to, standard error as a rule.
+        mirror: Gets every cell that was not there before.
+    """
+
+    def __init__(self, console: Console, mirror: Mirror) -> None:
+        self._console, self._mirror = console, mirror
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bars = Progress(*columns, console=console, transient=True)
+        self._bar: TaskID | None = None
+        self._name = self._stage = ""
+
+    def __enter__(self) -> ProgressObserver:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def task_started(self, task: Task, classifier: Classifier, examples: int) -> None:
+        """See `whybench.bench.runner.Observer`."""
+        self._console.print(
+            f"{task.name}: {examples} examples, {classifier.name} on {classifier.device}", highlight=False
+        )
+
+    def cell_started(self, task: Task, method: Method) -> None:
+        """See `whybench.bench.runner.Observer`."""
+        self._name, self._stage = method.label(), ""
+
+    def progressed(self, stage: str, done: int, total: int) -> None:
+        """See `whybench.bench.runner.Observer`."""
+        if self._bar is None or stage != self._stage:
+            self._clear()
+            self._stage = stage
+            self._bar = self._bars.add_task(f"{self._name} {stage}", total=total)
+        self._bars.update(self._bar, completed=done, total=total)
+
+    def cell_finished(self, stored: StoredResult, *, reused: bool) -> None:
+        """See `whybench.bench.runner.Observer`."""
+        self._clear()
+        result = stored.result
+        if result.status == "failed":
+            self._console.print(f"  {result.label} failed: {result.error}", style="red", highlight=False, markup=False)
+        else:
+            how = "was there already" if reused else f"{result.seconds:.1f} s"
+            self._console.print(f"  {result.label}: {how}", highlight=False, markup=False)
+        if not reused:
+            self._mirror.add(stored)
+
+    def _clear(self) -> None:
+        if self._bar is not None:
+            self._bars.remove_task(self._bar)
+            self._bar = None
