@@ -75,6 +75,7 @@ class Classifier:
 
         Raises:
             ModelError: It cannot be loaded, or it has no trained classification head.
+            ParameterError: There is no such device here.
         """
         local = Path(path_or_id).expanduser()
         source = str(local) if local.exists() else str(path_or_id)
@@ -93,6 +94,8 @@ class Classifier:
                 "Check the folder or id; without a network give a folder, or fill the Hub cache first "
                 f"(hf download {source})."
             ) from error
+        if len(tokenizer) <= len(tokenizer.all_special_ids):
+            raise ModelError(f"{source!r} has no tokenizer (tokenizer.json): put the one it was trained with there.")
         missing = sorted(info["missing_keys"])
         if missing:
             raise ModelError(
@@ -100,11 +103,8 @@ class Classifier:
                 f"{' …' if len(missing) > 4 else ''}: explaining a random head would say nothing. "
                 "Give a checkpoint fine-tuned for sequence classification."
             )
-        where = (
-            torch.device(device) if device is not None else torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        )
         return cls(
-            model.to(where),
+            _moved(model, device),
             tokenizer,
             name=local.resolve().name if local.exists() else source,
             revision=None if local.exists() else getattr(model.config, "_commit_hash", None) or revision,
@@ -391,3 +391,15 @@ class Classifier:
         finally:
             for parameter, flag in zip(self.model.parameters(), before, strict=True):
                 parameter.requires_grad_(flag)
+
+
+def _moved(model: PreTrainedModel, device: str | torch.device | None) -> PreTrainedModel:
+    """The model on the device; None takes the GPU where there is one."""
+    wanted = device if device is not None else "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        moved: PreTrainedModel = model.to(torch.device(wanted))  # type: ignore[arg-type]
+    except (RuntimeError, AssertionError) as error:
+        present = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
+        reason = str(error).splitlines()[0]
+        raise ParameterError(f"the device {str(wanted)!r} cannot be used ({reason}); here are {present}.") from error
+    return moved

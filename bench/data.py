@@ -116,7 +116,8 @@ def _from_file(path: Path) -> Any:
                 READERS[path.suffix], data_files=str(path), split="train", cache_dir=cache, keep_in_memory=True
             )
     except Exception as error:  # pyarrow's and datasets' own errors, all of which mean: not readable
-        raise DataError(f"{path} cannot be read as {READERS[path.suffix]}: {type(error).__name__}: {error}") from error
+        cause = error.__cause__ or error
+        raise DataError(f"{path} cannot be read as {READERS[path.suffix]}: {type(cause).__name__}: {cause}") from error
     finally:
         if not quiet:
             datasets.enable_progress_bars()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from tokenizers import Encoding, Tokenizer
@@ -36,6 +36,9 @@ def encode(
     for name, row in zip(ids, rows, strict=True):
         if not all(text.strip() for text in row):
             raise EmptyTextError(f"example {name!r} has an empty text. Leave it out of the data, or give it a text.")
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise InputError(f"{type(tokenizer).__name__} gives no character offsets; a fast tokenizer is needed.")
     encoded = tokenizer(
         *[list(column) for column in zip(*rows, strict=True)],
         truncation=True,
@@ -43,9 +46,6 @@ def encode(
         padding=False,
         return_attention_mask=False,
     )
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise InputError(f"{type(tokenizer).__name__} gives no character offsets; a fast tokenizer is needed.")
     has_words = _gives_words(backend)
 
     width = max(len(encoding.ids) for encoding in encoded.encodings)
@@ -98,8 +98,11 @@ def _gives_words(backend: Tokenizer) -> bool:
 def _as_tuples(texts: Texts) -> tuple[tuple[str, ...], ...]:
     if isinstance(texts, str):
         raise InputError(f"texts is one string ({texts[:40]!r}); give a list of texts, or of pairs.")
+    if not isinstance(texts, Iterable):
+        raise InputError(f"texts is {texts!r:.60}; give a list of texts, or of pairs.")
+    texts = list(texts)  # type: ignore[assignment]
     for text in texts:
-        if not isinstance(text, str | Sequence):
+        if not isinstance(text, Sequence):
             raise InputError(f"an example is {text!r:.60}; it must be a text, or a pair (text, text_pair) of texts.")
     rows = tuple((text,) if isinstance(text, str) else tuple(text) for text in texts)
     if not rows:

@@ -112,6 +112,7 @@ class Mirror:
             silent=True,
             init_timeout=START_TIMEOUT,
             finish_timeout=FINISH_TIMEOUT,
+            host="",
             x_disable_meta=True,
             x_disable_stats=True,
             disable_git=True,

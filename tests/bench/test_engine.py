@@ -72,7 +72,9 @@ def test_batches_are_of_similar_length_and_within_the_budget(xor_classifier, xor
     engine = ForwardEngine(xor_classifier, token_budget=400)
     sizes = []
     plain = xor_classifier.logits_from_ids
-    monkeypatch.setattr(xor_classifier, "logits_from_ids", lambda ids, *rest: sizes.append(ids.numel()) or plain(ids, *rest))
+    monkeypatch.setattr(
+        xor_classifier, "logits_from_ids", lambda ids, *rest: sizes.append(ids.numel()) or plain(ids, *rest)
+    )
     engine.probabilities(rows)
     assert max(sizes) <= 400
     assert engine.counts.batches == len(sizes)

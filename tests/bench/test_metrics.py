@@ -70,7 +70,9 @@ def test_a_metric_asks_for_the_sizes_that_it_reads(metric):
         needs = metric.needs(n)
         removed = np.array(sorted({0, *needs.get("removed", ())}))
         kept = np.array(sorted(needs.get("kept", ())), dtype=int)
-        recorded = Curves(n, removed, np.full(len(removed), 0.5), np.zeros(len(removed), bool), kept, np.full(len(kept), 0.5))
+        recorded = Curves(
+            n, removed, np.full(len(removed), 0.5), np.zeros(len(removed), bool), kept, np.full(len(kept), 0.5)
+        )
         low, high = metric.range
         assert low <= metric.value(recorded) <= high
 

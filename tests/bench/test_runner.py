@@ -79,7 +79,9 @@ def test_an_example_without_scores_fails_alone_and_is_counted(tmp_path):
         name for name, failed in zip(table["example_id"], bad, strict=True) if failed
     }
     assert "not finite" in result.coverage.failed[0].reason
-    for failed, error, value, scores in zip(bad, table["error"], table["sufficiency"], table["unit_scores"], strict=True):
+    for failed, error, value, scores in zip(
+        bad, table["error"], table["sufficiency"], table["unit_scores"], strict=True
+    ):
         assert (error is not None) == (value is None) == (scores is None) == failed
     values = np.array([value for value in table["sufficiency"] if value is not None])
     assert result.figures["sufficiency"].mean == pytest.approx(values.mean())
@@ -97,7 +99,9 @@ def test_an_example_without_scores_fails_alone_and_is_counted(tmp_path):
 )
 def test_a_failed_cell_is_recorded_and_tried_again(tmp_path, method, reason):
     if method.name == "sometimes_nan":
-        method = type("Nan", (SometimesNan,), {"attribute": lambda self, c, b: torch.full(b.input_ids.shape, torch.nan)})()
+        method = type(
+            "Nan", (SometimesNan,), {"attribute": lambda self, c, b: torch.full(b.input_ids.shape, torch.nan)}
+        )()
     store = ResultStore(tmp_path)
     observer = Silent()
     plan = Plan(tasks=[load_task("xor_cues")], methods=[method, load_method("random")], limit=4, device="cpu")

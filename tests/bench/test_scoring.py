@@ -7,7 +7,14 @@ import pytest
 import torch
 
 import whybench
-from whybench.bench.errors import ModelError, NonFiniteScoresError, OperatorError, ScoresError, ScoreShapeError, UnknownNameError
+from whybench.bench.errors import (
+    ModelError,
+    NonFiniteScoresError,
+    OperatorError,
+    ScoresError,
+    ScoreShapeError,
+    UnknownNameError,
+)
 from whybench.bench.metrics import METRICS
 from whybench.bench.scoring import rankings, tie_breaker
 

@@ -1,0 +1,175 @@
+"""The command line as a user meets it: in a process of its own, reading what it prints."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from whybench.bench.cli import main
+from whybench.tasks.builtin import checkpoint
+
+XOR = checkpoint("xor_cues")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+def whybench(*arguments, cwd, **environment):
+    """Run ``whybench`` without a network; returns the finished process."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB", "HF_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "whybench.bench.cli", *map(str, arguments)],
+        cwd=cwd,
+        env={**clean, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "160", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def first_run(home):
+    """Two methods on eight examples, mirrored offline."""
+    return whybench("run", "--limit", 8, "--method", "random", "--method", "gradient", "--device", "cpu", cwd=home)
+
+
+def test_run_prints_the_table_and_the_pages_path(first_run, home):
+    assert first_run.returncode == 0, first_run.stderr
+    assert "xor_cues" in first_run.stdout
+    assert "gradient" in first_run.stdout
+    index = home / "results" / "site" / "index.html"
+    assert f"The page: {index}" in first_run.stdout
+    assert "gradient" in index.read_text(encoding="utf-8")
+    assert len(list((home / "results" / "wandb").glob("offline-run-*"))) == 2
+    assert "Loading weights" not in first_run.stderr
+
+
+def test_a_second_run_does_only_what_is_missing_and_speaks_json(first_run, home):
+    arguments = ["run", "--limit", 8, "--device", "cpu", "--wandb", "disabled", "--json"]
+    methods = ["--method", "random", "--method", "integrated_gradients:n_steps=5,baseline=pad"]
+    done = whybench(*arguments, *methods, cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert "random: was there already" in done.stderr
+    answer = json.loads(done.stdout)
+    assert [r["label"] for r in answer["results"]] == ["random", "integrated_gradients(n_steps=5, baseline=pad)"]
+    assert answer["results"][1]["spec"]["method"]["parameters"]["n_steps"] == 5
+    assert len(list((home / "results" / "cells").iterdir())) == 3
+
+
+def test_leaderboard_renders_what_is_there(first_run, home):
+    done = whybench("leaderboard", "--site", "elsewhere", cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert (home / "elsewhere" / "index.html").is_file()
+    assert "gradient" in done.stdout
+
+
+def test_a_failed_cell_is_exit_code_1_and_on_the_page(home):
+    (home / "broken.py").write_text(
+        "from whybench import Method\n\n\n"
+        "class Broken(Method):\n"
+        '    """Fails."""\n\n'
+        '    name, family, signed = "broken", "reference", True\n\n'
+        "    def attribute(self, classifier, batch):\n"
+        '        raise RuntimeError("out of luck")\n'
+    )
+    done = whybench("run", "--limit", 8, "--method", "broken.py", "--results", "failing", "--wandb", "disabled", cwd=home)
+    assert done.returncode == 1
+    assert "out of luck (broken.py, line 10, in attribute)" in done.stderr
+    assert "out of luck" in (home / "failing" / "site" / "index.html").read_text(encoding="utf-8")
+
+
+def test_explain_shows_tokens_and_writes_a_page(home):
+    text = "saddle red <b> round winter"
+    done = whybench("explain", text, "--model", XOR, "--method", "occlusion", "--html", "x.html", cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert "match  p = 0.9" in done.stdout
+    assert text in done.stdout
+    page = (home / "x.html").read_text(encoding="utf-8")
+    assert "&lt;" in page
+    assert page.count("<mark") >= 5
+    answer = json.loads(
+        whybench("explain", text, "--model", XOR, "--method", "occlusion", "--json", cwd=home).stdout
+    )
+    assert (answer["prediction"], answer["text"]) == ("match", text)
+
+
+def test_explain_colours_the_terminal(home):
+    done = whybench("explain", "red round", "--model", XOR, "--method", "occlusion", cwd=home, FORCE_COLOR="1", COLORTERM="truecolor")
+    assert "\x1b[38;2;255;255;255;48;2;" in done.stdout
+
+
+def test_list(home):
+    assert "efficient_attention" in whybench("list", cwd=home).stdout
+    tasks = json.loads(whybench("list", "tasks", "--json", cwd=home).stdout)
+    assert {task["name"]: task["suite"] for task in tasks}["xor_cues"] == "mini"
+    assert "comprehensiveness" in whybench("list", "metrics", cwd=home).stdout
+
+
+WRONG = {
+    "method": (["run", "--method", "gradiant"], "Did you mean 'gradient'"),
+    "task": (["run", "--task", "sst"], "Did you mean 'sst2'"),
+    "suite": (["run", "--suite", "minni"], "mini"),
+    "metric": (["run", "--metric", "sufficency"], "Did you mean 'sufficiency'"),
+    "operator": (["run", "--operator", "masks"], "Did you mean 'mask'"),
+    "parameter": (["run", "--method", "integrated_gradients:steps=3"], "n_steps"),
+    "parameter without value": (["run", "--method", "integrated_gradients:steps"], "key=value"),
+    "data": (["run", "--data", "sst2"], "TASK=PATH"),
+    "data of another task": (["run", "--data", "sst2=x"], "xor_cues"),
+    "missing data": (["run", "--task", "sst2", "--model", XOR, "--data", "sst2=gone"], "no data file or folder 'gone'"),
+    "missing column": (["run", "--task", "sst2", "--model", XOR, "--data", "sst2=wrong.csv"], "no column 'sentence'"),
+    "empty text": (["run", "--task", "sst2", "--model", XOR, "--data", "sst2=empty.csv"], "has an empty text"),
+    "label": (["run", "--task", "sst2", "--model", XOR, "--data", "sst2=label.csv"], "has the label 5"),
+    "unit": (["run", "--unit", "sentence"], "word or token"),
+    "dtype": (["run", "--dtype", "int4"], "float32"),
+    "limit": (["run", "--limit", "0"], "limit is 0"),
+    "wandb": (["run", "--wandb", "on"], "auto, offline, online, disabled"),
+    "model": (["run", "--model", "./gone"], "no model folder './gone'"),
+    "not writable": (["run", "--results", "wrong.csv/results"], "--results"),
+    "no results": (["leaderboard", "--results", "nothing"], "whybench run"),
+    "listing": (["list", "models"], "methods, tasks or metrics"),
+    "explain nothing": (["explain", " ", "--model", XOR, "--method", "random"], "empty text"),
+    "device": (["run", "--device", "gpu9"], "'gpu9' cannot be used"),
+    "no such GPU": (["run", "--device", "cuda:99"], "'cuda:99' cannot be used"),
+    "metrics and no option": (["run", "--colour"], "--colour"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_use_is_one_message_and_exit_code_2(case, home, monkeypatch, capsys):
+    """In this process, as a new one spends seconds on imports; `test_a_corrupt_result…` has processes of its own."""
+    (home / "wrong.csv").write_text("words,label\ngood,1\n")
+    (home / "empty.csv").write_text('sentence,label\n" ",1\n')
+    (home / "label.csv").write_text("sentence,label\ngood,5\n")
+    arguments, message = WRONG[case]
+    if arguments[0] == "run" and "--results" not in arguments:
+        arguments = [*arguments, "--results", "untouched"]
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(sys, "argv", ["whybench", *map(str, arguments)])
+    monkeypatch.setenv("COLUMNS", "160")
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    printed = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert message in " ".join(printed.err.split())
+    assert "Traceback" not in printed.err
+    assert not (home / "untouched" / "cells").exists()
+
+
+def test_a_corrupt_result_is_named_and_nothing_is_harmed(first_run, home):
+    import shutil
+
+    shutil.copytree(home / "results", home / "damaged")
+    victim = next((home / "damaged" / "cells").glob("*gradient*"))
+    (victim / "result.json").write_text("{}")
+    before = {path: path.read_bytes() for path in (home / "damaged" / "cells").rglob("*") if path.is_file()}
+    for command in (["leaderboard"], ["run", "--limit", 8, "--method", "gradient", "--device", "cpu"]):
+        done = whybench(*command, "--results", "damaged", cwd=home)
+        assert done.returncode == 2
+        assert victim.name in done.stderr
+        assert "Move it away" in done.stderr
+    assert before == {path: path.read_bytes() for path in (home / "damaged" / "cells").rglob("*") if path.is_file()}

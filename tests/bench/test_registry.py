@@ -1,0 +1,161 @@
+import sys
+import textwrap
+
+import pytest
+
+from whybench import load_method, load_task
+from whybench.bench.errors import MethodError, ParameterError, TaskError, UnknownNameError
+from whybench.bench.registry import entries, names, source_hash
+
+GOOD = """
+    from whybench import Method
+
+    class Mine(Method):
+        \"\"\"Length of each token.
+
+        More.
+        \"\"\"
+
+        name, family, signed = "mine", "reference", False
+        power: float = 1.0
+
+        def attribute(self, classifier, batch):
+            return batch.attention_mask * self.power
+"""
+
+
+def write(folder, name, text):
+    path = folder / name
+    path.write_text(textwrap.dedent(text))
+    return str(path)
+
+
+def test_lists_what_is_there():
+    assert names("method") == [
+        "efficient_attention",
+        "gradient",
+        "gradient_x_input",
+        "integrated_gradients",
+        "occlusion",
+        "random",
+        "raw_attention",
+    ]
+    assert {"sst2", "xor_cues"} <= set(names("task"))
+    by_name = {entry.name: entry for entry in entries("method")}
+    for name, entry in by_name.items():
+        method = load_method(name)
+        assert entry.error is None
+        assert (entry.fact("family"), entry.fact("signed")) == (method.family, method.signed)
+        assert entry.summary
+    for entry in entries("task"):
+        assert entry.fact("suite") == load_task(entry.name).suite
+        assert entry.fact("summary") == load_task(entry.name).summary
+
+
+@pytest.mark.parametrize(("name", "near"), [("gradients", "'gradient'"), ("efficient", "'efficient_attention'"), ("zzz", "Known: ")])
+def test_unknown_names_are_met_with_proposals(name, near):
+    with pytest.raises(UnknownNameError, match=near):
+        load_method(name)
+
+
+def test_a_private_module_is_no_method():
+    with pytest.raises(UnknownNameError):
+        load_method("_output_preserving")
+
+
+def test_a_file_is_a_method(tmp_path):
+    method = load_method(write(tmp_path, "mine.py", GOOD), power="2")
+    assert (method.name, method.power, method.label()) == ("mine", 2.0, "mine(power=2.0)")
+    assert method.parameters() == {"power": 2.0}
+    assert load_method(str(tmp_path / "mine.py")).label() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import nowhere_to_be_found", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("def broken(:", "SyntaxError"),
+        ("x = 1", "defines no subclass of Method with name = 'mine'"),
+        (GOOD.replace('"mine"', '"other"'), "a method's name is its file's name"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_why(tmp_path, text, message):
+    before = set(sys.modules)
+    with pytest.raises(MethodError, match=message):
+        load_method(write(tmp_path, "mine.py", text))
+    assert not [name for name in set(sys.modules) - before if name.startswith("whybench_file") and "1 / 0" in text]
+    with pytest.raises(UnknownNameError, match="method file"):
+        load_method(str(tmp_path / "gone.py"))
+
+
+def test_a_file_dropped_in_is_listed_with_what_is_wrong(tmp_path, monkeypatch):
+    from whybench.bench import registry
+
+    write(tmp_path, "mine.py", GOOD)
+    write(tmp_path, "half.py", "def broken(:")
+    write(tmp_path, "empty.py", "")
+    write(tmp_path, "_private.py", "")
+    monkeypatch.setattr(registry, "_folder", lambda kind: tmp_path)
+    found = {entry.name: entry for entry in entries("method")}
+    assert set(found) == {"mine", "half", "empty"}
+    assert found["mine"].summary == "Length of each token."
+    assert found["mine"].fact("signed") is False
+    assert "not valid Python" in found["half"].error
+    assert "defines no method class" in found["empty"].error
+
+
+def test_entry_points(monkeypatch):
+    from importlib.metadata import EntryPoint, EntryPoints
+
+    from whybench.bench import registry
+
+    points = EntryPoints(
+        [
+            EntryPoint("theirs", "whybench.methods.gradient:Gradient", "whybench.methods"),
+            EntryPoint("broken", "nowhere_to_be_found:X", "whybench.methods"),
+            EntryPoint("odd", "json:loads", "whybench.methods"),
+        ]
+    )
+    monkeypatch.setattr(registry, "entry_points", lambda **query: points.select(**query))
+    assert "theirs" in names("method")
+    assert load_method("theirs").name == "gradient"
+    with pytest.raises(MethodError, match="nowhere_to_be_found"):
+        load_method("broken")
+    with pytest.raises(MethodError, match="subclass of Method"):
+        load_method("odd")
+
+
+def test_parameters_are_converted_and_checked():
+    assert load_method("integrated_gradients", n_steps="8").n_steps == 8
+    with pytest.raises(ParameterError, match="n_steps is 'many'"):
+        load_method("integrated_gradients", n_steps="many")
+    with pytest.raises(ParameterError, match="at least 1"):
+        load_method("integrated_gradients", n_steps=0)
+    with pytest.raises(ParameterError, match="baseline is 'zero'"):
+        load_method("integrated_gradients", baseline="zero")
+    with pytest.raises(UnknownNameError, match="Did you mean 'n_steps'"):
+        load_method("integrated_gradients", steps=8)
+
+
+def test_tasks_say_what_is_wrong_too(tmp_path):
+    with pytest.raises(UnknownNameError, match="Did you mean 'sst2'"):
+        load_task("sst")
+    with pytest.raises(TaskError, match="subclass of Task"):
+        load_task(write(tmp_path, "mine.py", GOOD))
+
+
+def test_the_source_hash_follows_the_file_and_its_private_modules(tmp_path):
+    first = source_hash(type(load_method(write(tmp_path, "mine.py", GOOD))))
+    assert source_hash(type(load_method(write(tmp_path, "mine.py", textwrap.dedent(GOOD) + "# more\n")))) != first
+    write(tmp_path, "_helper.py", "X = 1\n")
+    text = "from _helper import X\n" + textwrap.dedent(GOOD)
+    sys.path.insert(0, str(tmp_path))
+    try:
+        one = source_hash(type(load_method(write(tmp_path, "mine.py", text))))
+        write(tmp_path, "_helper.py", "X = 2\n")
+        assert source_hash(type(load_method(write(tmp_path, "mine.py", text)))) != one
+    finally:
+        sys.path.remove(str(tmp_path))
+    efficient = type(load_method("efficient_attention"))
+    assert source_hash(efficient) == source_hash(efficient)

@@ -1,0 +1,149 @@
+"""The W&B mirror, read back from the files that W&B itself writes."""
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+
+from whybench import Method, load_method, load_task
+from whybench.bench.errors import ParameterError
+from whybench.bench.runner import Plan, run
+from whybench.bench.store import ResultStore
+from whybench.bench.tracking import Mirror, resolve_mode
+from whybench.tests.bench.test_store import Silent
+
+BLOCK = 32768
+
+
+def records_of(path: Path):
+    """Records of a .wandb file: W&B's header, then a LevelDB log (blocks of 32 KiB; crc, length, type, data)."""
+    from wandb.proto import wandb_internal_pb2
+
+    data = path.read_bytes()
+    assert data[:4] == b":W&B"
+    records, pieces, place = [], b"", 7
+    while place + 7 <= len(data):
+        if BLOCK - place % BLOCK < 7:
+            place += BLOCK - place % BLOCK
+            continue
+        _, length, kind = struct.unpack("<IHB", data[place : place + 7])
+        if kind == 0:
+            break
+        pieces += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # full, or last
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(pieces)
+            records.append(record)
+            pieces = b""
+    return records
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory):
+    """A finished and a failed cell."""
+    store = ResultStore(tmp_path_factory.mktemp("results"))
+
+    class Fails(Method):
+        """Fails."""
+
+        name, family, signed = "fails", "reference", True
+
+        def attribute(self, classifier, batch):
+            raise RuntimeError("out of luck")
+
+    methods = [load_method("gradient"), Fails()]
+    return run(Plan(tasks=[load_task("xor_cues")], methods=methods, limit=4, device="cpu"), store, Silent())
+
+
+@pytest.fixture
+def no_key(monkeypatch, tmp_path):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    return tmp_path / "netrc"
+
+
+def test_auto_is_online_only_where_a_key_is_configured(no_key, monkeypatch):
+    assert resolve_mode("auto") == "offline"
+    no_key.write_text("machine api.wandb.ai login user password " + "k" * 40 + "\n")
+    no_key.chmod(0o600)
+    assert resolve_mode("auto") == "online"
+    monkeypatch.setenv("WANDB_BASE_URL", "https://other.example")
+    assert resolve_mode("auto") == "offline"
+    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    assert resolve_mode("auto") == "online"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert resolve_mode("auto") == "disabled"
+    assert [resolve_mode(mode) for mode in ("offline", "online", "disabled")] == ["offline", "online", "disabled"]
+    with pytest.raises(ParameterError, match="offlin'"):
+        resolve_mode("offlin")
+
+
+def test_a_cell_is_a_run_with_spec_figures_table_and_artifact(cells, no_key, tmp_path):
+    said = []
+    mirror = Mirror(tmp_path, "auto", "xor_cues", said.append)
+    folder = Path(mirror.add(cells[0]))
+    result = cells[0].result
+    assert not said
+    assert folder.name.startswith("offline-run-")
+
+    records = records_of(next(folder.glob("*.wandb")))
+    run_record = next(r.run for r in records if r.HasField("run"))
+    assert (run_record.run_group, run_record.job_type, run_record.project) == ("xor_cues", "cell", "whybench")
+    assert run_record.display_name == "gradient · xor_cues · xor_cues"
+    # the machine's name does not leave it
+    assert not run_record.host
+    config = {}
+    for record in records:
+        for update in [record.run.config, record.config] if record.HasField("run") else [record.config]:
+            config |= {(item.key or item.nested_key[0]): json.loads(item.value_json) for item in update.update}
+    assert config["spec"] == json.loads(result.spec.model_dump_json())
+    assert config["spec_hash"] == result.spec.hash()
+
+    summary = {}
+    for record in records:
+        if record.HasField("summary"):
+            summary |= {(i.key or ".".join(i.nested_key)): json.loads(i.value_json) for i in record.summary.update}
+    assert summary["status"] == "finished"
+    for name, figure in result.figures.items():
+        assert summary[f"metric/{name}"] == pytest.approx(figure.mean)
+    assert summary["cost/forward_passes"] == 1.0
+
+    artifact = next(r.artifact for r in records if r.HasField("artifact") and r.artifact.type == "result")
+    assert {entry.path for entry in artifact.manifest.contents} == {"result.json", "examples.parquet", "manifest.json"}
+
+    (table,) = folder.rglob("*.table.json")
+    content = json.loads(table.read_text())
+    assert len(content["data"]) == 4
+    assert "text" in content["columns"]
+    assert "removed_p" not in content["columns"]
+
+
+def test_a_failed_cell_is_a_failed_run(cells, no_key, tmp_path):
+    folder = Path(Mirror(tmp_path, "offline", "g", print).add(cells[1]))
+    records = records_of(next(folder.glob("*.wandb")))
+    assert next(r.exit.exit_code for r in records if r.HasField("exit")) == 1
+    values = {i.key: i.value_json for r in records if r.HasField("summary") for i in r.summary.update}
+    assert "out of luck" in values["error"]
+
+
+def test_disabled_writes_nothing(cells, tmp_path):
+    assert Mirror(tmp_path, "disabled", "g", print).add(cells[0]) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_network_it_says_so_and_goes_on_offline(cells, no_key, tmp_path, monkeypatch):
+    monkeypatch.setattr("whybench.bench.tracking.START_TIMEOUT", 2)
+    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    # nothing listens on the discard port of this machine
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    said = []
+    mirror = Mirror(tmp_path, "auto", "g", said.append)
+    assert mirror.mode == "online"
+    folders = [Path(mirror.add(cell)) for cell in cells]
+    assert len(said) == 1
+    assert "wandb sync" in said[0]
+    assert all(folder.name.startswith("offline-run-") for folder in folders)
+    assert len(set(folders)) == 2
