@@ -1,0 +1,108 @@
+"""Which results stand in one table: those whose numbers can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from whybench.bench.schema import Spec
+from whybench.bench.store import StoredResult
+
+REFERENCE = "reference"
+
+
+@dataclass
+class Board:
+    """Results on the same examples, model, operator, unit and protocol version.
+
+    Attributes:
+        spec: Spec of one of them; its task, model, operator, unit and protocol version are those of all.
+        results: Finished cells.
+        failures: Cells that failed.
+        names: Per cell the method's label, with what sets it apart where another row has the same label.
+    """
+
+    spec: Spec
+    results: list[StoredResult] = field(default_factory=list)
+    failures: list[StoredResult] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[StoredResult]:
+        yield from self.results
+        yield from self.failures
+
+    @property
+    def key(self) -> str:
+        """What all its rows share."""
+        return _key(self.spec)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the model's labels."""
+        return next((stored.result.labels for stored in self if stored.result.labels), ())
+
+    @property
+    def accuracy(self) -> float | None:
+        """The model's accuracy on these examples."""
+        return next((s.result.accuracy for s in self.results if s.result.accuracy is not None), None)
+
+    @property
+    def environments(self) -> int:
+        """In how many different environments the finished cells were made; times compare only within one."""
+        found = {
+            (e.device, e.driver, e.torch, e.transformers, e.threads)
+            for e in (stored.result.environment for stored in self.results)
+        }
+        return len(found)
+
+
+def boards(results: Sequence[StoredResult], failures: Sequence[StoredResult]) -> list[Board]:
+    """Sort results into boards: by task, then model, then the larger number of examples first."""
+    found: dict[str, Board] = {}
+    # by name, so that the same results give the same pages whatever order they come in
+    for stored in sorted(results, key=lambda stored: stored.result.cell):
+        found.setdefault(_key(stored.result.spec), Board(stored.result.spec)).results.append(stored)
+    for stored in sorted(failures, key=lambda stored: stored.result.cell):
+        found.setdefault(_key(stored.result.spec), Board(stored.result.spec)).failures.append(stored)
+    for board in found.values():
+        board.names = _names(list(board))
+    return sorted(
+        found.values(),
+        key=lambda b: (b.spec.task.name, b.spec.model.name, -b.spec.task.examples, b.spec.operator, _key(b.spec)),
+    )
+
+
+def _key(spec: Spec) -> str:
+    return spec.model_dump_json(include={"protocol_version", "task", "model", "operator", "unit"})
+
+
+def _names(rows: Sequence[StoredResult]) -> dict[str, str]:
+    by_label: dict[str, list[StoredResult]] = {}
+    for stored in rows:
+        by_label.setdefault(stored.result.label, []).append(stored)
+    names = {}
+    for label, group in by_label.items():
+        # what the rows of one label differ in; the hash always differs, and is the last resort
+        facts = [_facts(stored.result.spec) for stored in group]
+        telling = [name for name in facts[0] if len({fact[name] for fact in facts}) > 1] if len(group) > 1 else []
+        for stored, fact in zip(group, facts, strict=True):
+            parts = [f"{name} {fact[name]}" for name in telling]
+            if len(group) > 1 and not _tells_apart(facts, telling):
+                parts.append(f"spec {stored.result.spec.hash()[:8]}")
+            names[stored.result.cell] = f"{label} [{', '.join(parts)}]" if parts else label
+    return names
+
+
+def _facts(spec: Spec) -> dict[str, str]:
+    parameters = {name: str(value) for name, value in spec.method.parameters.items()}
+    return {
+        **parameters,
+        "seed": str(spec.seed),
+        "dtype": spec.dtype,
+        "attention": spec.attention_implementation,
+        "source": spec.method.source[:8],
+    }
+
+
+def _tells_apart(facts: Sequence[dict[str, str]], telling: Sequence[str]) -> bool:
+    return len({tuple(fact[name] for name in telling) for fact in facts}) == len(facts)

@@ -1,0 +1,42 @@
+"""The command that makes a row again."""
+
+from __future__ import annotations
+
+import shlex
+
+from whybench.bench.metrics import METRICS
+from whybench.bench.schema import Result
+
+
+def command(result: Result) -> str:
+    """The `whybench run` that reproduces a row, safe to paste into a shell.
+
+    The model is named as the result names it: a Hub id, or the name of a folder, whose place only its owner knows. A
+    generated task's own checkpoint has the task's name and needs none.
+    """
+    spec = result.spec
+    words = ["whybench", "run", "--task", spec.task.name, "--method", _method(result)]
+    if spec.task.dataset is not None or spec.model.name != spec.task.name:
+        words += ["--model", spec.model.name]
+        words += ["--revision", spec.model.revision] if spec.model.revision else []
+    words += ["--split", spec.task.split, "--limit", str(spec.task.examples), "--operator", spec.operator]
+    for option, value, usual in (
+        ("--unit", spec.unit, "word"),
+        ("--dtype", spec.dtype, "float32"),
+        ("--seed", str(spec.seed), "0"),
+    ):
+        if value != usual:
+            words += [option, value]
+    if set(spec.metrics) != set(METRICS):
+        words += [word for name in spec.metrics for word in ("--metric", name)]
+    return shlex.join(words)
+
+
+def _method(result: Result) -> str:
+    """``NAME``, or ``NAME:key=value,…`` with the parameters that the label gives, those that are not the defaults."""
+    changed = [
+        f"{name}={value}"
+        for name, value in result.spec.method.parameters.items()
+        if f"{name}={value}" in result.label.removeprefix(result.spec.method.name)
+    ]
+    return f"{result.spec.method.name}:{','.join(changed)}" if changed else result.spec.method.name

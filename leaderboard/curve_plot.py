@@ -1,0 +1,121 @@
+"""Mean deletion and insertion curves, as the geometry of a small drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from whybench.bench.store import StoredResult
+from whybench.leaderboard.columns import lists
+from whybench.leaderboard.formatting import number
+
+GRID = np.linspace(0.0, 1.0, 21)
+WIDTH, HEIGHT = 360, 220
+LEFT, RIGHT, TOP, BOTTOM = 34, 12, 10, 34
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve.
+
+    Attributes:
+        name: ``deletion`` or ``insertion``.
+        reference: Whether it is a reference's, for comparison.
+        label: Whose it is.
+        points: Points of an SVG polyline.
+        values: Shares of units t and mean probabilities there.
+    """
+
+    name: str
+    reference: bool
+    label: str
+    points: str
+    values: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """The drawing of a method's curves on a board.
+
+    Attributes:
+        lines: The references' first, so that the method's lie on top.
+        ticks: Grid values on both axes, with their places on the x and the y axis.
+        numbers: The method's curves in steps of .1: t, deletion and insertion.
+    """
+
+    lines: tuple[Line, ...]
+    ticks: tuple[tuple[str, float, float], ...]
+    numbers: tuple[tuple[str, str, str], ...]
+
+    @property
+    def description(self) -> str:
+        """The drawing in words."""
+        own = [line for line in self.lines if not line.reference and line.values]
+        return "; ".join(
+            f"{line.name}: mean probability of the prediction from {number(line.values[0][1], 2)} at "
+            f"{line.values[0][0]:.0%} to {number(line.values[-1][1], 2)} at {line.values[-1][0]:.0%} of the units"
+            for line in own
+        )
+
+
+Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+class MeanCurves:
+    """Mean curves of cells, each computed once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Curve] = {}
+
+    def of(self, stored: StoredResult) -> Curve:
+        """Mean deletion and insertion curve on `GRID`; NaN where an example has no recorded point on either side."""
+        if stored.result.cell not in self._known:
+            table = stored.examples
+            units = [None if scores is None else len(scores) for scores in lists(table, "unit_scores")]
+            self._known[stored.result.cell] = (_mean(table, "removed", units), _mean(table, "kept", units))
+        return self._known[stored.result.cell]
+
+
+def plot(stored: StoredResult, references: Sequence[StoredResult], curves: MeanCurves) -> Plot:
+    """Draw a method's curves, with those of the references of its board behind them."""
+    lines = []
+    for one in [*(r for r in references if r.result.cell != stored.result.cell), stored]:
+        for name, values in zip(("deletion", "insertion"), curves.of(one), strict=True):
+            lines.append(_line(name, one is not stored, one.result.label, values))
+    deletion, insertion = curves.of(stored)
+    numbers = tuple((f"{GRID[i]:.1f}", _number(deletion[i]), _number(insertion[i])) for i in range(0, len(GRID), 2))
+    ticks = tuple((f"{value:g}", _x(value), _y(value)) for value in (0.0, 0.25, 0.5, 0.75, 1.0))
+    return Plot(tuple(lines), ticks, numbers)
+
+
+def _mean(table: pa.Table, name: str, units: Sequence[int | None]) -> NDArray[np.float64]:
+    total, count = np.zeros(len(GRID)), 0
+    sizes, heights = lists(table, f"{name}_k"), lists(table, f"{name}_p")
+    for n, k, p in zip(units, sizes, heights, strict=True):
+        if n and k is not None and p is not None and len(k):
+            # outside the recorded sizes nothing is known, and nothing is drawn
+            total += np.interp(GRID * n, k, p, left=np.nan, right=np.nan)
+            count += 1
+    return total / count if count else np.full(len(GRID), np.nan)
+
+
+def _line(name: str, reference: bool, label: str, heights: NDArray[np.float64]) -> Line:
+    values = tuple((float(t), float(p)) for t, p in zip(GRID, heights, strict=True) if np.isfinite(p))
+    points = " ".join(f"{_x(t):.1f},{_y(p):.1f}" for t, p in values)
+    return Line(name, reference, label, points, values)
+
+
+def _number(value: float) -> str:
+    return number(float(value)) if np.isfinite(value) else "–"
+
+
+def _x(share: float) -> float:
+    return LEFT + share * (WIDTH - LEFT - RIGHT)
+
+
+def _y(probability: float) -> float:
+    return TOP + (1 - probability) * (HEIGHT - TOP - BOTTOM)

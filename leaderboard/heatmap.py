@@ -1,0 +1,276 @@
+"""The example view: one text under all methods of a board, each unit coloured by its score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from whybench.bench.store import StoredResult
+from whybench.leaderboard.columns import lists
+from whybench.leaderboard.formatting import MISSING, number, printable
+from whybench.leaderboard.tables import Column, Row, Table
+
+FIRST_EXAMPLES = 6
+DISAGREED_EXAMPLES = 6
+# a unit is an element of the page: more of them than this and phones begin to stutter
+UNITS_PER_TEXT = 400
+UNITS_PER_BOARD = 40_000
+LEVELS = 10
+
+_FIRST, _DISAGREED = "it is among the first of the data", "the methods disagree most on it"
+
+Hue = Literal["p", "n", "u"]
+"""Supports the prediction, speaks against it, matters (unsigned)."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of text: a unit with its score, or what stands between units.
+
+    Attributes:
+        text: The characters.
+        score: The score as it is shown; None between units.
+        level: Class of the colour: hue and strength, "" for none.
+        evidence: Whether the unit is evidence.
+        index: Number of the unit, the same under all methods.
+    """
+
+    text: str
+    score: str | None = None
+    level: str = ""
+    evidence: bool = False
+    index: int = -1
+
+    @property
+    def tag(self) -> str:
+        """Evidence is underlined."""
+        return "u" if self.evidence else "span"
+
+
+@dataclass(frozen=True)
+class Heat:
+    """An example under one method.
+
+    Attributes:
+        row: The method's row.
+        segments: The text, and the second text of a pair.
+        hidden: Units beyond the first `UNITS_PER_TEXT`.
+        figures: The example's figures, one per figure column.
+        error: Why it has no scores.
+    """
+
+    row: Row
+    segments: tuple[tuple[Piece, ...], ...]
+    hidden: int
+    figures: tuple[str, ...]
+    error: str | None
+
+
+@dataclass(frozen=True)
+class ExampleView:
+    """An example under all methods.
+
+    Attributes:
+        id: Its name within the task's data.
+        reason: Why it is shown.
+        agreement: Mean rank correlation between the methods; None with fewer than two.
+        prediction: Label that is explained.
+        probability: The model's probability of it; None where no method has one.
+        gold: Gold label, None where there is none.
+        correct: Whether the two are the same.
+        truncated: Whether the text was longer than the model's limit.
+        evidence: Whether it is known which units are evidence.
+        heats: One per row of the board.
+    """
+
+    id: str
+    reason: str
+    agreement: str | None
+    prediction: str
+    probability: str | None
+    gold: str | None
+    correct: bool
+    truncated: bool
+    evidence: bool
+    heats: tuple[Heat, ...]
+
+
+@dataclass(frozen=True)
+class ExampleViews:
+    """The chosen examples of a board.
+
+    Attributes:
+        views: The first of the data, then those that the methods disagree on most.
+        columns: Figure columns.
+        left_out: How many of the chosen examples were left out, because the page would grow too large.
+    """
+
+    views: tuple[ExampleView, ...]
+    columns: tuple[Column, ...]
+    left_out: int
+
+    @property
+    def leading(self) -> tuple[Column, ...]:
+        """The first column of every group: the figures that stand beside the text."""
+        return tuple({column.group: column for column in reversed(self.columns)}.values())[::-1]
+
+
+def examples(table: Table) -> ExampleViews:
+    """Choose examples of a board and draw them under all its methods."""
+    figures = table.figures
+    if not table.rows:
+        return ExampleViews((), figures, 0)
+    ids = table.rows[0].stored.examples.column("example_id").to_pylist()
+    agreement = _agreement([row.stored for row in table.methods], ids)
+    chosen = _choose(ids, agreement)
+    data = [_rows_of(row.stored, list(chosen)) for row in table.rows]
+    views: list[ExampleView] = []
+    drawn = 0
+    for example_id, reason in chosen.items():
+        by_row = [(row, rows[example_id]) for row, rows in zip(table.rows, data, strict=True) if example_id in rows]
+        drawn += sum(min(UNITS_PER_TEXT, len(record["unit_starts"] or ())) for _, record in by_row)
+        if views and drawn > UNITS_PER_BOARD:
+            break
+        views.append(_view(example_id, reason, agreement.get(example_id), by_row, table.board.labels, figures))
+    return ExampleViews(tuple(views), figures, len(chosen) - len(views))
+
+
+def _choose(ids: Sequence[str], agreement: Mapping[str, float]) -> dict[str, str]:
+    chosen = dict.fromkeys(ids[:FIRST_EXAMPLES], _FIRST)
+    disagreed = sorted((i for i in agreement if i not in chosen), key=lambda i: agreement[i])
+    chosen |= dict.fromkeys(disagreed[:DISAGREED_EXAMPLES], _DISAGREED)
+    if len(chosen) < FIRST_EXAMPLES + DISAGREED_EXAMPLES:
+        # too few methods to disagree: go on with the data
+        more = [i for i in ids if i not in chosen][: FIRST_EXAMPLES + DISAGREED_EXAMPLES - len(chosen)]
+        chosen |= dict.fromkeys(more, _FIRST)
+    return chosen
+
+
+def _agreement(stored: Sequence[StoredResult], ids: Sequence[str]) -> dict[str, float]:
+    """Per example the mean Spearman correlation over all pairs of methods; none where fewer than two scored it."""
+    scores: dict[str, list[NDArray[np.float64]]] = {example_id: [] for example_id in ids}
+    for one in stored:
+        names = one.examples.column("example_id").to_pylist()
+        for name, values in zip(names, lists(one.examples, "unit_scores"), strict=True):
+            if values is not None and name in scores:
+                scores[name].append(values)
+    return {name: value for name, maps in scores.items() if (value := _mean_correlation(maps)) is not None}
+
+
+def _mean_correlation(maps: Sequence[NDArray[np.float64]]) -> float | None:
+    if len(maps) < 2 or len({len(scores) for scores in maps}) > 1 or len(maps[0]) < 2:
+        return None
+    ranks = np.array([_ranks(scores) for scores in maps])
+    ranks -= ranks.mean(axis=1, keepdims=True)
+    norms = np.linalg.norm(ranks, axis=1, keepdims=True)
+    # a constant map agrees with nothing: its correlation is taken as 0
+    unit = np.divide(ranks, norms, out=np.zeros_like(ranks), where=norms > 0)
+    pairs = len(maps) * (len(maps) - 1)
+    products = unit @ unit.T
+    return float((products.sum() - np.trace(products)) / pairs)
+
+
+def _ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks, ties sharing their mean rank."""
+    _, where, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return np.asarray((ends - (counts - 1) / 2)[where], dtype=np.float64)
+
+
+def _rows_of(stored: StoredResult, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    found = stored.examples.filter(pc.field("example_id").isin(list(ids)))
+    return {record["example_id"]: record for record in found.to_pylist()}
+
+
+def _view(
+    example_id: str,
+    reason: str,
+    agreement: float | None,
+    by_row: Sequence[tuple[Row, dict[str, Any]]],
+    labels: Sequence[str],
+    figures: Sequence[Column],
+) -> ExampleView:
+    record = next((record for _, record in by_row if record["probability"] is not None), by_row[0][1])
+    gold, target = record["label"], record["target"]
+    return ExampleView(
+        id=example_id,
+        reason=reason,
+        agreement=None if agreement is None else number(agreement, 2),
+        prediction=_label(labels, target),
+        probability=None if record["probability"] is None else number(record["probability"]),
+        gold=None if gold is None else _label(labels, gold),
+        correct=gold == target,
+        truncated=bool(record["truncated"]),
+        evidence=record["evidence"] is not None,
+        heats=tuple(_heat(row, record, figures) for row, record in by_row),
+    )
+
+
+def _label(labels: Sequence[str], index: int | None) -> str:
+    if index is None:
+        return MISSING
+    return labels[index] if 0 <= index < len(labels) else str(index)
+
+
+def _heat(row: Row, record: dict[str, Any], figures: Sequence[Column]) -> Heat:
+    texts = [record["text"] or ""] + ([record["text_pair"]] if record["text_pair"] is not None else [])
+    values = (record.get(column.key) for column in figures)
+    segments, hidden = _segments(texts, record, signed=row.result.signed)
+    return Heat(
+        row=row,
+        segments=segments,
+        hidden=hidden,
+        figures=tuple(MISSING if value is None else number(value) for value in values),
+        error=record["error"],
+    )
+
+
+def _segments(
+    texts: Sequence[str], record: dict[str, Any], *, signed: bool
+) -> tuple[tuple[tuple[Piece, ...], ...], int]:
+    spans = list(
+        zip(record["unit_segments"] or (), record["unit_starts"] or (), record["unit_ends"] or (), strict=True)
+    )
+    scores = record["unit_scores"] or [None] * len(spans)
+    evidence = record["evidence"] or [False] * len(spans)
+    largest = max((abs(score) for score in scores if score is not None), default=0.0)
+    shown = spans[:UNITS_PER_TEXT]
+    drawn: list[tuple[Piece, ...]] = []
+    for segment, text in enumerate(texts):
+        pieces: list[Piece] = []
+        at = 0
+        units = sorted((start, end, index) for index, (s, start, end) in enumerate(shown) if s == segment)
+        for start, end, index in units:
+            if start > at:
+                pieces.append(Piece(printable(text[at:start])))
+            # spans may be empty or overlap, as some tokenizers give them; no character is shown twice
+            at = start = max(start, at)
+            if end > start:
+                score = scores[index]
+                level = "" if score is None else _level(score, largest, signed=signed)
+                shown_score = MISSING if score is None else _score(score)
+                pieces.append(Piece(printable(text[start:end]), shown_score, level, bool(evidence[index]), index))
+                at = end
+        left = sum(s == segment for s, _, _ in spans) > len(units)
+        if not left:
+            pieces.append(Piece(printable(text[at:])))
+        drawn.append(tuple(piece for piece in pieces if piece.text))
+    return tuple(drawn), len(spans) - len(shown)
+
+
+def _level(score: float, largest: float, *, signed: bool) -> str:
+    """Class of a colour: strength is the share of the text's largest score, in steps."""
+    strength = round(LEVELS * abs(score) / largest) if largest > 0 else 0
+    hue: Hue = "u" if not signed else "p" if score > 0 else "n"
+    return f"{hue}{strength}" if strength else ""
+
+
+def _score(score: float) -> str:
+    if score != 0 and abs(score) < 0.0005:
+        return f"{score:.0e}".replace("-", "\u2212")
+    return number(score, 3 if abs(score) < 10 else 1)

@@ -1,0 +1,301 @@
+"""The view of a board: columns, rows and cells, ready to be drawn on a page or in a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from whybench.bench.errors import UnknownNameError
+from whybench.bench.figures import FIGURES, Described
+from whybench.bench.metrics import METRICS
+from whybench.bench.recovery import RECOVERY
+from whybench.bench.schema import Cost, Result
+from whybench.bench.store import StoredResult
+from whybench.leaderboard.boards import REFERENCE, Board
+from whybench.leaderboard.formatting import MISSING, count, interval, memory, number, significant
+
+Better = Literal["higher", "lower"]
+
+FAITHFULNESS, EVIDENCE, COST, COVERAGE = "Faithfulness", "Agreement with evidence", "Cost", "Coverage"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a board.
+
+    Attributes:
+        key: Name in the page's address and in data attributes.
+        title: Heading.
+        group: Heading above several columns.
+        better: Which end is better; None where neither is.
+        help: What it is, for a tooltip.
+    """
+
+    key: str
+    title: str
+    group: str
+    better: Better | None
+    help: str
+
+    @property
+    def arrow(self) -> str:
+        """The direction as a sign."""
+        return {"higher": "↑", "lower": "↓", None: ""}[self.better]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number with what stands beneath it.
+
+    Attributes:
+        text: The number as it is shown.
+        value: The number as it is sorted; None where there is none.
+        detail: What stands beneath it: the interval, the 95th percentile, …
+        low, high: Ends of the interval, None where there is none.
+        note: What else has to be known to read it.
+        best: Whether it is the best of its column among the ranked rows.
+        place: Where low, value and high lie between the column's ends, in percent.
+    """
+
+    text: str = MISSING
+    value: float | None = None
+    detail: str = ""
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+    best: bool = False
+    place: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method's line on a board.
+
+    Attributes:
+        stored: The cell.
+        name: The method's label, with what sets it apart from a row of the same label.
+        cells: One per column.
+    """
+
+    stored: StoredResult
+    name: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def result(self) -> Result:
+        """The result."""
+        return self.stored.result
+
+    @property
+    def complete(self) -> bool:
+        """Whether every example got a score; a row that is not complete is never the best."""
+        coverage = self.result.coverage
+        return coverage is not None and coverage.scored == coverage.examples
+
+
+@dataclass(frozen=True)
+class Table:
+    """A board as a table.
+
+    Attributes:
+        board: Its results.
+        columns: Figures first, then cost, then coverage.
+        methods: Ranked rows, the best by the first column first.
+        references: Yardsticks: shown, never ranked.
+    """
+
+    board: Board
+    columns: tuple[Column, ...]
+    methods: tuple[Row, ...]
+    references: tuple[Row, ...]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """All finished rows."""
+        return self.methods + self.references
+
+    @property
+    def figures(self) -> tuple[Column, ...]:
+        """The columns of figures."""
+        return tuple(column for column in self.columns if column.group in (FAITHFULNESS, EVIDENCE))
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Headings above columns, each with the number of columns beneath it."""
+        found: list[tuple[str, int]] = []
+        for column in self.columns:
+            if found and found[-1][0] == column.group:
+                found[-1] = (column.group, found[-1][1] + 1)
+            else:
+                found.append((column.group, 1))
+        return found
+
+
+@dataclass(frozen=True)
+class _CostColumn:
+    column: Column
+    value: Callable[[Cost], float]
+    text: Callable[[Cost], str]
+    detail: Callable[[Cost], str] = lambda _: ""
+
+
+_COSTS = (
+    _CostColumn(
+        Column(
+            "forward_equivalents",
+            "Forward equivalents",
+            COST,
+            "lower",
+            "the method's time over the time of a plain forward pass on the same batches, interleaved in the same run",
+        ),
+        lambda cost: cost.forward_equivalents,
+        lambda cost: f"{significant(cost.forward_equivalents)}×",
+    ),
+    _CostColumn(
+        Column(
+            "p50_ms", "ms per example", COST, "lower", "median milliseconds per example, the 95th percentile beneath"
+        ),
+        lambda cost: cost.p50_ms,
+        lambda cost: significant(cost.p50_ms),
+        lambda cost: f"p95 {significant(cost.p95_ms)}",
+    ),
+    _CostColumn(
+        Column(
+            "passes",
+            "Passes fwd\u00a0+\u00a0bwd",
+            COST,
+            "lower",
+            "inputs forward + backward through the model per example, counted",
+        ),
+        lambda cost: cost.forward_passes + cost.backward_passes,
+        lambda cost: f"{count(cost.forward_passes)} + {count(cost.backward_passes)}",
+    ),
+    _CostColumn(
+        Column("flops", "GFLOPs", COST, "lower", "10⁹ floating-point operations per example, counted"),
+        lambda cost: cost.flops,
+        lambda cost: significant(cost.flops / 1e9),
+    ),
+    _CostColumn(
+        Column("peak_memory", "Peak memory", COST, "lower", "most bytes of tensors held at once, beyond the model"),
+        lambda cost: float(cost.peak_memory_bytes),
+        lambda cost: memory(cost.peak_memory_bytes),
+    ),
+)
+
+_SCORED = Column(
+    "coverage", "Scored", COVERAGE, None, "examples with a score, of all; those whose text was cut beneath"
+)
+
+
+def figure_columns(names: Sequence[str]) -> tuple[Column, ...]:
+    """Columns of these figures in the protocol's order; UnknownNameError for one that the protocol does not have."""
+    for name in names:
+        if name not in FIGURES:
+            raise UnknownNameError("metric", name, FIGURES)
+    columns = []
+    for group, metrics in described().items():
+        for metric in metrics:
+            if metric.name in names:
+                better: Better = "higher" if metric.higher_is_better else "lower"
+                columns.append(Column(metric.name, metric.title, group, better, metric.formula))
+    return tuple(columns)
+
+
+def described() -> dict[str, list[Described]]:
+    """All figures that the protocol knows, in its order, by group."""
+    return {FAITHFULNESS: list(METRICS.values()), EVIDENCE: list(RECOVERY.values())}
+
+
+def table(board: Board) -> Table:
+    """The view of a board."""
+    names = {name for stored in board.results for name in stored.result.figures}
+    figures = figure_columns(sorted(names))
+    costs = tuple(cost.column for cost in _COSTS)
+    columns = (*figures, *costs, _SCORED) if board.results else ()
+    rows = [
+        Row(stored, board.names[stored.result.cell], (*_figures(stored.result, figures), *_costs(stored.result)))
+        for stored in board.results
+    ]
+    rows = _placed(rows, len(figures))
+    methods = [row for row in rows if row.result.family != REFERENCE]
+    references = [row for row in rows if row.result.family == REFERENCE]
+    methods = _marked(_sorted(methods, columns), columns)
+    return Table(board, columns, tuple(methods), tuple(_sorted(references, columns)))
+
+
+def figure_cell(result: Result, name: str) -> Cell:
+    """A figure with its interval."""
+    figure = result.figures.get(name)
+    if figure is None:
+        return Cell()
+    scored = result.coverage.scored if result.coverage else 0
+    return Cell(
+        text=number(figure.mean),
+        value=figure.mean,
+        detail=interval(figure.low, figure.high),
+        low=figure.low,
+        high=figure.high,
+        # examples without evidence have no such figure
+        note=f"of {figure.examples:,} examples" if figure.examples != scored else "",
+    )
+
+
+def _figures(result: Result, columns: Sequence[Column]) -> list[Cell]:
+    return [figure_cell(result, column.key) for column in columns]
+
+
+def _costs(result: Result) -> list[Cell]:
+    cost, coverage = result.cost, result.coverage
+    if cost is None or coverage is None:
+        return [Cell()] * (len(_COSTS) + 1)
+    cells = [Cell(c.text(cost), c.value(cost), c.detail(cost)) for c in _COSTS]
+    share = coverage.scored / coverage.examples if coverage.examples else 0.0
+    cut = f"{coverage.truncated:,} cut" if coverage.truncated else ""
+    return [*cells, Cell(f"{coverage.scored:,}/{coverage.examples:,}", share, cut)]
+
+
+def _placed(rows: list[Row], figures: int) -> list[Row]:
+    """Give every figure its place between the smallest lower end and the largest upper end of its column."""
+    changed = [list(row.cells) for row in rows]
+    for index in range(figures):
+        column = [cells[index] for cells in changed]
+        lowest = min((cell.low for cell in column if cell.low is not None), default=0.0)
+        highest = max((cell.high for cell in column if cell.high is not None), default=0.0)
+        width = highest - lowest
+        for cells in changed:
+            cell = cells[index]
+            if cell.value is not None and cell.low is not None and cell.high is not None and width > 0:
+                low, middle, high = (100 * (x - lowest) / width for x in (cell.low, cell.value, cell.high))
+                cells[index] = replace(cell, place=(low, middle, high))
+    return [replace(row, cells=tuple(cells)) for row, cells in zip(rows, changed, strict=True)]
+
+
+def _sorted(rows: list[Row], columns: Sequence[Column]) -> list[Row]:
+    if not columns:
+        return rows
+    sign = -1 if columns[0].better == "higher" else 1
+
+    def key(row: Row) -> tuple[float, str]:
+        value = row.cells[0].value
+        return (math.inf if value is None else sign * value, row.name)
+
+    return sorted(rows, key=key)
+
+
+def _marked(rows: list[Row], columns: Sequence[Column]) -> list[Row]:
+    """Mark the best of every column; nothing where it would tell nothing, all rows being the same or one alone."""
+    changed = [list(row.cells) for row in rows]
+    for index, column in enumerate(columns):
+        known = [
+            (cell.value, cell.text) for row in rows if row.complete and (cell := row.cells[index]).value is not None
+        ]
+        if column.better is None or len({text for _, text in known}) < 2:
+            continue
+        # a difference that is not even shown is no reason to mark one of the two
+        _, best = max(known) if column.better == "higher" else min(known)
+        for row, cells in zip(rows, changed, strict=True):
+            if row.complete and cells[index].text == best:
+                cells[index] = replace(cells[index], best=True)
+    return [replace(row, cells=tuple(cells)) for row, cells in zip(rows, changed, strict=True)]

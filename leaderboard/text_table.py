@@ -1,0 +1,121 @@
+"""The overview for the terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from whybench.bench.store import StoredResult
+from whybench.leaderboard.boards import REFERENCE, Board, boards
+from whybench.leaderboard.formatting import number, visible
+from whybench.leaderboard.tables import Cell, Column, Row, Table, table
+
+# longer words of a heading are cut, longer names are folded
+_WORD, _NAME = 11, 34
+# between two columns
+_GAP = 2
+
+
+def print_overview(results: Sequence[StoredResult], failures: Sequence[StoredResult], console: Console) -> None:
+    """Print the overview: per board the methods with figures, costs and coverage, references apart, failures last.
+
+    Columns that do not fit beside each other go into another table beneath.
+
+    Raises:
+        UnknownNameError: A result has a figure that the protocol does not know.
+    """
+    found = boards(results, failures)
+    if not found:
+        console.print("There are no results yet. Make some with: whybench run")
+    for board in found:
+        view = table(board)
+        console.print()
+        console.print(_title(board))
+        if view.rows:
+            for part in _parts(view, console.width):
+                console.print(_drawn(view, part))
+                console.print()
+        for stored in board.failures:
+            name = visible(board.names[stored.result.cell])
+            console.print(
+                Text.assemble((name, "bold"), " failed: ", visible(stored.result.error or "", 1000)), style="yellow"
+            )
+        if board.environments > 1:
+            console.print(
+                f"Made in {board.environments} environments: times and memory do not compare.", style="yellow"
+            )
+
+
+def _title(board: Board) -> Text:
+    spec = board.spec
+    accuracy = "" if board.accuracy is None else f", accuracy {number(board.accuracy)}"
+    facts = f"  {visible(spec.model.name)}, {spec.task.examples:,} examples, {spec.operator} by {spec.unit}{accuracy}"
+    return Text.assemble((visible(spec.task.name), "bold"), facts)
+
+
+def _parts(view: Table, width: int) -> list[list[int]]:
+    """Indices of the columns of each table: as many beside each other as fit."""
+    space = width - _names_width(view) - 1
+    parts: list[list[int]] = [[]]
+    left = space
+    for index in range(len(view.columns)):
+        needed = _width(view, index) + _GAP
+        if parts[-1] and needed > left:
+            parts.append([])
+            left = space
+        parts[-1].append(index)
+        left -= needed
+    return parts
+
+
+def _names_width(view: Table) -> int:
+    return min(_NAME, max(len(_name(row).plain) for row in view.rows))
+
+
+def _width(view: Table, index: int) -> int:
+    column = view.columns[index]
+    texts = [_heading(column), *(_cell(row.cells[index]).plain for row in view.rows)]
+    return max(len(line) for text in texts for line in text.split("\n"))
+
+
+def _heading(column: Column) -> str:
+    words = [
+        word if len(word) <= _WORD else f"{word[: _WORD - 1]}." for word in column.title.replace("\u00a0", "").split()
+    ]
+    lines = textwrap.wrap(" ".join(words), _WORD)
+    lines = [*lines[:-1], f"{lines[-1]} {column.arrow}"] if len(lines) > 1 else [lines[0], column.arrow]
+    return "\n".join(lines).rstrip()
+
+
+def _drawn(view: Table, part: Sequence[int]) -> RichTable:
+    drawn = RichTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1), header_style="dim")
+    drawn.add_column("Method", width=_names_width(view), overflow="fold")
+    for index in part:
+        drawn.add_column(_heading(view.columns[index]), justify="right", min_width=_width(view, index), no_wrap=True)
+    for row in view.methods:
+        drawn.add_row(_name(row), *(_cell(row.cells[index]) for index in part))
+    if view.references:
+        drawn.add_section()
+    for row in view.references:
+        drawn.add_row(_name(row), *(_cell(row.cells[index]) for index in part), style="dim")
+    return drawn
+
+
+def _name(row: Row) -> Text:
+    name = Text(visible(row.name))
+    if row.result.family == REFERENCE:
+        return name.append(" (reference)")
+    return name if row.complete else name.append(" (incomplete)", style="yellow")
+
+
+def _cell(cell: Cell) -> Text:
+    text = Text(cell.text.replace("\u00a0", " "), style="bold" if cell.best else "")
+    if cell.value is not None and cell.low is not None and cell.high is not None:
+        # the wider side, so that the interval is never shown narrower than it is
+        text.append(f"\n±{max(cell.high - cell.value, cell.value - cell.low):.3f}", style="dim not bold")
+    return text

@@ -1,0 +1,53 @@
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from whybench.bench.store import ResultStore
+from whybench.leaderboard.text_table import print_overview
+from whybench.tests.leaderboard.factory import Made, make, suite
+
+
+def printed(store: ResultStore, width: int) -> str:
+    console = Console(width=width, file=io.StringIO())
+    print_overview(store.read_all(), store.read_failures(), console)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 120, 220])
+def test_shows_every_number_at_every_width(tmp_path: Path, width: int) -> None:
+    store = ResultStore(tmp_path)
+    results, _ = suite(store)
+    make(store, Made(method="lime", error="[bold]the residual misses[/] the tolerance"))
+    text = printed(store, width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    for stored in results:
+        for figure in stored.result.figures.values():
+            assert f"{figure.mean:.3f}" in text
+            assert f"±{max(figure.high - figure.mean, figure.mean - figure.low):.3f}" in text
+        assert stored.result.label in text
+    assert "random (reference)" in text
+    assert "lime failed: [bold]the residual misses[/]" in text
+    assert "30 examples" in text
+
+
+def test_a_wide_terminal_gets_one_table(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    suite(store)
+    assert printed(store, 220).count("Method") == 1
+    assert printed(store, 100).count("Method") > 1
+
+
+def test_says_how_to_make_results(tmp_path: Path) -> None:
+    console = Console(width=80, file=io.StringIO())
+    print_overview([], [], console)
+    assert "whybench run" in console.file.getvalue()
+
+
+def test_control_characters_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    make(store, Made(label="a\x1b[31mred\u202e"))
+    text = printed(store, 160)
+    assert "\x1b" not in text
+    assert "\u202e" not in text

@@ -1,0 +1,240 @@
+"""What stands behind the pages: numbers as text, boards, the choice and colours of examples, mean curves, commands."""
+
+import itertools
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from whybench.bench.schema import Figure
+from whybench.bench.store import ResultStore, StoredResult
+from whybench.leaderboard import formatting
+from whybench.leaderboard.boards import boards
+from whybench.leaderboard.command import command
+from whybench.leaderboard.curve_plot import GRID, MeanCurves, plot
+from whybench.leaderboard.heatmap import UNITS_PER_TEXT, ExampleViews, examples
+from whybench.leaderboard.tables import table
+from whybench.tests.leaderboard.factory import WORDS, Made, make, suite
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ResultStore:
+    return ResultStore(tmp_path / "results")
+
+
+def views(store: ResultStore) -> ExampleViews:
+    (board,) = boards(store.read_all(), store.read_failures())
+    return examples(table(board))
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "text"),
+    [
+        (formatting.number, -0.1234, "−0.123"),
+        (formatting.number, -0.0001, "0.000"),
+        (formatting.significant, 0.0, "0"),
+        (formatting.significant, 1234.56, "1,235"),
+        (formatting.significant, 12.34, "12.3"),
+        (formatting.significant, 0.012345, "0.0123"),
+        (formatting.significant, 8.4e-9, "8.4e−09"),
+        (formatting.count, 50.0, "50"),
+        (formatting.count, 27.44, "27.4"),
+        (formatting.memory, 0, "0 B"),
+        (formatting.memory, 999, "999 B"),
+        (formatting.memory, 999_900, "1.00 MB"),
+        (formatting.memory, 3_420_000, "3.42 MB"),
+        (formatting.memory, 61_900_000_000, "61.9 GB"),
+        (formatting.memory, 5_000_000_000_000, "5.00 TB"),
+        (formatting.duration, 300.0, "5.0\u00a0min"),
+        (formatting.visible, "a\u202eb\n", "a⟨U+202E⟩b⟨U+000A⟩"),
+        (formatting.printable, "a\x00\nb", "a⟨U+0000⟩\nb"),
+        (formatting.breakable, "a_<b>", "a_<wbr>&lt;b&gt;"),
+    ],
+)
+def test_how_things_are_written(function, value, text) -> None:
+    assert function(value) == text
+
+
+def test_citations_lead_to_arxiv() -> None:
+    assert formatting.cited("A 2020, arXiv:1911.03429; B") == [
+        ("A 2020, ", None),
+        ("arXiv:1911.03429", "https://arxiv.org/abs/1911.03429"),
+        ("; B", None),
+    ]
+
+
+def test_boards_hold_what_can_be_compared(store: ResultStore) -> None:
+    for changes in ({}, {"operator": "pad"}, {"weights": "others"}, {"examples": 10}, {"task": "other"}):
+        make(store, Made(**changes))
+        make(store, Made(method="gradient", **changes))
+    found = boards(store.read_all(), [])
+    assert [len(board.results) for board in found] == [2] * 5
+    assert len({board.key for board in found}) == 5
+
+
+def test_columns_of_a_metric_that_one_row_lacks(store: ResultStore) -> None:
+    make(store, Made())
+    stored = make(store, Made(method="gradient"))
+    figures = {name: f for name, f in stored.result.figures.items() if name != "sufficiency"}
+    part = StoredResult(stored.folder, stored.result.model_copy(update={"figures": figures}))
+    view = table(boards([store.read_all()[1], part], [])[0])
+    at = [column.key for column in view.columns].index("sufficiency")
+    assert {row.name: row.cells[at].text == "–" for row in view.rows} == {"gradient": True, "occlusion": False}
+
+
+def test_rows_are_sorted_by_the_first_figure(store: ResultStore) -> None:
+    suite(store)
+    view = table(boards(*suite(store))[0])
+    values = [row.cells[0].value for row in view.methods]
+    assert values == sorted(values, reverse=True)
+    assert [row.name for row in view.references] == ["random"]
+
+
+def test_examples_are_the_first_and_the_most_disputed(store: ResultStore) -> None:
+    suite(store)
+    chosen = views(store)
+    assert [view.id for view in chosen.views[:6]] == [f"xor_cues-{i:04d}" for i in range(6)]
+    assert {view.reason for view in chosen.views[:6]} == {"it is among the first of the data"}
+    assert {view.reason for view in chosen.views[6:]} == {"the methods disagree most on it"}
+    agreement = [float(view.agreement.replace("−", "-")) for view in chosen.views[6:]]
+    assert agreement == sorted(agreement)
+
+
+def test_agreement_is_the_mean_rank_correlation(store: ResultStore) -> None:
+    from scipy.stats import spearmanr
+
+    maps = []
+    for name in ("occlusion", "gradient", "other"):
+        maps.append(make(store, Made(method=name, examples=3)).examples.column("unit_scores")[0].as_py())
+    expected = np.mean([spearmanr(*pair).statistic for pair in itertools.combinations(maps, 2)])
+    assert views(store).views[0].agreement == formatting.number(float(expected), 2)
+
+
+def test_pieces_give_the_text_back(store: ResultStore) -> None:
+    made = make(store, Made(texts=["one  two", "три два"], examples=2))
+    texts = made.examples.column("text").to_pylist()
+    for view, text in zip(views(store).views, texts, strict=True):
+        (segment,) = view.heats[0].segments
+        assert "".join(piece.text for piece in segment) == text
+
+
+def test_both_texts_of_a_pair_are_drawn(store: ResultStore) -> None:
+    record = make(store, Made(pairs=True, examples=1)).examples.to_pylist()[0]
+    first, second = views(store).views[0].heats[0].segments
+    assert "".join(piece.text for piece in first) == record["text"]
+    assert "".join(piece.text for piece in second) == record["text_pair"]
+    units = [piece.text for piece in (*first, *second) if piece.score is not None]
+    assert units == [*record["text"].split(), *record["text_pair"].split()]
+
+
+def test_spans_that_overlap_show_no_character_twice(store: ResultStore) -> None:
+    stored = make(store, Made(texts=["abcdef gh"], examples=1))
+    for name, values in (("unit_starts", [0, 2]), ("unit_ends", [4, 9])):
+        at = stored.examples.column_names.index(name)
+        stored.__dict__["examples"] = stored.examples.set_column(at, name, pa.array([values]))
+    (board,) = boards([stored], [])
+    (segment,) = examples(table(board)).views[0].heats[0].segments
+    assert [piece.text for piece in segment] == ["abcd", "ef gh"]
+
+
+def test_rows_that_look_the_same_are_marked_together(store: ResultStore) -> None:
+    stored = [make(store, Made(method=name)) for name in ("a", "b", "c")]
+    for one, mean in zip(stored, (0.50001, 0.50002, 0.4), strict=True):
+        one.result.figures["comprehensiveness"] = Figure(mean=mean, low=0.3, high=0.6, examples=30)
+    view = table(boards(stored, [])[0])
+    assert {row.name: row.cells[0].best for row in view.methods} == {"a": True, "b": True, "c": False}
+
+
+def test_a_figure_of_fewer_examples_says_so(store: ResultStore) -> None:
+    make(store, Made(unknown_evidence=(0, 1)))
+    view = table(boards(store.read_all(), [])[0])
+    notes = {column.key: cell.note for column, cell in zip(view.columns, view.rows[0].cells, strict=True)}
+    assert notes["average_precision"] == "of 28 examples"
+    assert notes["comprehensiveness"] == ""
+
+
+def test_colours_follow_sign_and_size(store: ResultStore) -> None:
+    signed, unsigned = make(store, Made(examples=3)), make(store, Made(method="gradient", signed=False, examples=3))
+    first = {heat.row.name: heat.segments[0] for heat in views(store).views[0].heats}
+    for stored, hues in ((signed, "pn"), (unsigned, "u")):
+        scores = np.array(stored.examples.column("unit_scores")[0].as_py())
+        levels = [piece.level for piece in first[stored.result.label] if piece.score is not None]
+        assert {level[0] for level in levels if level} == set(hues)
+        assert levels[int(np.abs(scores).argmax())][1:] == "10"
+        if hues == "pn":
+            assert all((level[0] == "p") == (score > 0) for level, score in zip(levels, scores, strict=True) if level)
+
+
+def test_evidence_is_marked(store: ResultStore) -> None:
+    stored = make(store, Made(examples=1))
+    marked = [piece.text for piece in views(store).views[0].heats[0].segments[0] if piece.evidence]
+    record = stored.examples.to_pylist()[0]
+    spans = zip(record["unit_starts"], record["unit_ends"], record["evidence"], strict=True)
+    assert marked == [record["text"][start:end] for start, end, evidence in spans if evidence]
+    assert len(marked) == 2
+
+
+def test_a_long_text_is_cut_and_says_so(store: ResultStore) -> None:
+    make(store, Made(texts=[" ".join(WORDS * 40)], examples=2))
+    heat = views(store).views[0].heats[0]
+    assert sum(piece.score is not None for piece in heat.segments[0]) == UNITS_PER_TEXT
+    assert heat.hidden == len(WORDS) * 40 - UNITS_PER_TEXT
+
+
+def test_examples_that_would_make_the_page_too_large_are_left_out(store: ResultStore, monkeypatch) -> None:
+    monkeypatch.setattr("whybench.leaderboard.heatmap.UNITS_PER_BOARD", 100)
+    make(store, Made(texts=[" ".join(WORDS)], examples=12))
+    chosen = views(store)
+    assert (len(chosen.views), chosen.left_out) == (100 // len(WORDS), 12 - 100 // len(WORDS))
+
+
+def test_mean_curves_agree_with_the_plain_reference(store: ResultStore) -> None:
+    stored = make(store, Made(failed={2: "no"}))
+    deletion, insertion = MeanCurves().of(stored)
+    for name, curve in (("removed", deletion), ("kept", insertion)):
+        heights = []
+        for record in stored.examples.to_pylist():
+            if record["error"] is None:
+                n = len(record["unit_scores"])
+                heights.append([np.interp(t * n, record[f"{name}_k"], record[f"{name}_p"]) for t in GRID])
+        assert np.allclose(curve, np.mean(heights, axis=0), atol=1e-12)
+
+
+def test_a_curve_is_not_drawn_where_nothing_was_recorded(store: ResultStore) -> None:
+    stored = make(store, Made())
+    at = stored.examples.column_names.index("kept_k")
+    rows = stored.examples.to_pylist()
+    half = [[k for k in row["kept_k"] if 2 * k >= len(row["unit_scores"])] for row in rows]
+    heights = [row["kept_p"][-len(k) :] for row, k in zip(rows, half, strict=True)]
+    cut = stored.examples.set_column(at, "kept_k", pa.array(half)).set_column(at + 1, "kept_p", pa.array(heights))
+    stored.__dict__["examples"] = cut
+    lines = {line.name: line for line in plot(stored, [], MeanCurves()).lines}
+    assert lines["deletion"].values[0][0] == 0
+    assert lines["insertion"].values[0][0] > 0.4
+
+
+def test_the_command_gives_what_is_not_the_default(store: ResultStore) -> None:
+    plain = command(make(store, Made(parameters={"steps": 50})).result)
+    assert plain == "whybench run --task xor_cues --method occlusion --split test --limit 30 --operator mask"
+    made = Made(
+        method="ig",
+        label="ig(n_steps=20)",
+        parameters={"n_steps": 20, "baseline": "auto"},
+        dataset="a/b",
+        model="it's; a model",
+        seed=3,
+        dtype="bfloat16",
+    )
+    words = shlex.split(command(make(store, made).result))
+    assert words[5] == "ig:n_steps=20"
+    assert words[6:8] == ["--model", "it's; a model"]
+    assert words[-4:] == ["--dtype", "bfloat16", "--seed", "3"]
+
+
+def test_rendering_does_not_import_torch() -> None:
+    code = "import sys, whybench.leaderboard.site, whybench.leaderboard.text_table; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
