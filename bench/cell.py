@@ -174,12 +174,14 @@ def _values(
 
 
 def _figures(values: Mapping[str, Mapping[int, float]]) -> dict[str, Figure]:
-    figures = {}
-    for name, by_example in values.items():
-        column = np.array(list(by_example.values()))
-        low, high = bootstrap_intervals(column[:, None])[:, 0]
-        figures[name] = Figure(mean=float(column.mean()), low=float(low), high=float(high), examples=len(column))
-    return figures
+    """Mean and interval of every figure; those of the same examples are resampled together."""
+    figures: dict[str, Figure] = {}
+    for examples in {tuple(by_example): None for by_example in values.values()}:
+        names = [name for name, by_example in values.items() if tuple(by_example) == examples]
+        columns = np.array([list(values[name].values()) for name in names]).T
+        for name, mean, low, high in zip(names, columns.mean(axis=0), *bootstrap_intervals(columns), strict=True):
+            figures[name] = Figure(mean=float(mean), low=float(low), high=float(high), examples=len(examples))
+    return {name: figures[name] for name in values}
 
 
 def _row(

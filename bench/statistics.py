@@ -28,11 +28,11 @@ def bootstrap_intervals(values: NDArray[np.floating[Any]], *, seed: int = 0) -> 
     """
     n = len(values)
     generator = np.random.default_rng(seed)
-    uniform = np.full(n, 1 / n)
     means = np.empty((RESAMPLES, values.shape[1]))
     for start in range(0, RESAMPLES, _CHUNK):
         # how often each example is drawn; a product with the values is then the sum of the resample
-        counts = generator.multinomial(n, uniform, size=_CHUNK)
+        drawn = generator.integers(n, size=(_CHUNK, n)) + n * np.arange(_CHUNK)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=_CHUNK * n).reshape(_CHUNK, n)
         means[start : start + _CHUNK] = counts @ values / n
     tail = 100 * (1 - LEVEL) / 2
     return np.asarray(np.percentile(means, [tail, 100 - tail], axis=0))

@@ -1,0 +1,112 @@
+"""The hot paths, for ``make bench``; as plain tests they only check that they run.
+
+Compare medians within one run, never seconds across machines: `test_plain_forward` is the unit.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from whybench import load_method
+from whybench.bench.engine import ForwardEngine
+from whybench.bench.metrics import metrics_named
+from whybench.bench.registry import names
+from whybench.bench.scoring import rankings, record_curves
+from whybench.bench.statistics import bootstrap_intervals
+
+
+@pytest.fixture
+def bench(benchmark, xor_classifier):
+    """The benchmark, with torch and device in its record, on one thread, synchronised with a GPU."""
+    benchmark.extra_info |= {
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+    }
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+
+    def run(work, *arguments):
+        def synchronised():
+            answer = work(*arguments)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            return answer
+
+        return benchmark(synchronised)
+
+    yield run
+    torch.set_num_threads(threads)
+
+
+def test_plain_forward(bench, xor_classifier, xor_batch):
+    assert bench(xor_classifier.probabilities, xor_batch).shape == (12, 2)
+
+
+@pytest.mark.parametrize("name", names("method"))
+def test_attribute(bench, xor_classifier, xor_batch, name):
+    method = load_method(name)
+    assert bench(method.attribute, xor_classifier, xor_batch).shape == xor_batch.input_ids.shape
+
+
+def curves_of(classifier, batch, engine):
+    n = [np.random.default_rng(i).random(count) for i, count in enumerate(batch.unit_counts().tolist())]
+    return record_curves(engine, batch, "mask", range(len(batch)), rankings(batch, n, 0), metrics_named(None))
+
+
+def test_score_with_a_new_engine(bench, xor_classifier, xor_batch):
+    assert len(bench(lambda: curves_of(xor_classifier, xor_batch, ForwardEngine(xor_classifier))).curves) == 12
+
+
+def test_score_with_a_warm_engine(bench, xor_classifier, xor_batch):
+    engine = ForwardEngine(xor_classifier)
+    curves_of(xor_classifier, xor_batch, engine)
+    before = engine.counts.forwarded
+    bench(lambda: curves_of(xor_classifier, xor_batch, engine))
+    assert engine.counts.forwarded == before
+
+
+@pytest.fixture(scope="module")
+def trained_rows(xor_classifier, xor_examples):
+    """One layer of trained attention, with more keys than d_v."""
+    batch = xor_classifier.encode([e.text for e in xor_examples[:3]])
+    with torch.no_grad():
+        record = xor_classifier.attention(batch)
+    return record.weights[0], record.values[0], record.allowed[0]
+
+
+def test_solve(bench, trained_rows):
+    from whybench.methods.efficient_attention import solve
+
+    assert bool(bench(solve, *trained_rows).certified.all())
+
+
+def test_solve_row_by_row_with_quadprog(bench, trained_rows):
+    """The exact reference, on the same rows."""
+    import quadprog
+
+    weights, values, allowed = (tensor.double().numpy() for tensor in trained_rows)
+
+    def rows():
+        answers = []
+        for example, head, query in np.ndindex(weights.shape[:3]):
+            keys = allowed[example, 0, query] > 0
+            system = np.column_stack((values[example, head][keys], np.ones(keys.sum())))
+            row = weights[example, head, query][keys]
+            basis = np.linalg.svd(system, full_matrices=False)[0]
+            constraints = np.column_stack((basis, np.eye(len(row))))
+            bounds = np.concatenate((basis.T @ (row / row.sum()), np.zeros(len(row))))
+            answers.append(
+                quadprog.solve_qp(np.eye(len(row)), np.zeros(len(row)), constraints, bounds, basis.shape[1])[0]
+            )
+        return answers
+
+    from whybench.methods.efficient_attention import solve
+
+    answers = bench(rows)
+    fast = solve(*trained_rows).matrix.numpy()
+    for place, answer in zip(np.ndindex(weights.shape[:3]), answers, strict=True):
+        np.testing.assert_allclose(fast[place][allowed[place[0], 0, place[2]] > 0], answer, atol=1e-7)
+
+
+def test_bootstrap(bench):
+    assert bench(bootstrap_intervals, np.random.default_rng(0).random((500, 30))).shape == (2, 30)
