@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import inspect
 import random
 import time
 import traceback
@@ -164,13 +165,15 @@ def _run_method(
     observer: Observer,
 ) -> StoredResult:
     began = time.perf_counter()
+    summary, _, description = inspect.cleandoc(type(method).__doc__ or "").partition("\n\n")
     common: dict[str, Any] = {
         "cell": spec.cell(),
         "spec": spec,
         "label": method.label(),
         "family": method.family,
         "signed": method.signed,
-        "summary": " ".join((type(method).__doc__ or "").split("\n\n")[0].split()),
+        "summary": " ".join(summary.split()),
+        "description": description,
         "labels": explained.labels,
         "environment": environment(explained.device),
     }

@@ -190,7 +190,8 @@ class Result(Record):
         label: The method's name with parameters that are not the defaults.
         family: The method's family.
         signed: Whether its scores are signed.
-        summary: First line of the method's description.
+        summary: First paragraph of the method's docstring.
+        description: The rest of it: formula, source, parameters.
         labels: The model's labels.
         accuracy: Share of examples whose prediction is the gold label; None without gold labels.
         coverage: Examples scored, truncated, failed.
@@ -209,6 +210,7 @@ class Result(Record):
     family: str
     signed: bool
     summary: str
+    description: str = ""
     labels: tuple[str, ...] = ()
     accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
     coverage: Coverage | None = None
@@ -232,7 +234,7 @@ class Result(Record):
                 raise ValueError(f"there is no figure {name!r}; known are {', '.join(FIGURES)}")
             low, high = FIGURES[name].range
             if not low <= figure.low <= figure.high <= high:
-                raise ValueError(f"{name} is {figure.mean} [{figure.low}, {figure.high}], outside its range {low} to {high}")
+                raise ValueError(f"{name} has the interval {figure.low} to {figure.high}; its range is {low} to {high}")
         if self.status == "failed" and not self.error:
             raise ValueError("a failed result says why in 'error'")
         return self

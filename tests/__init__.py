@@ -1,4 +1,4 @@
-"""The tests. They are installed with the package, so that an installed whybench can be tested: pytest --pyargs whybench.tests."""
+"""The tests, installed with the package: pytest --pyargs whybench.tests, or in the repository pytest whybench/tests."""
 
 if not __name__.startswith("whybench."):
     raise ImportError(

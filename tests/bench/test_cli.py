@@ -77,7 +77,8 @@ def test_a_failed_cell_is_exit_code_1_and_on_the_page(home):
         "    def attribute(self, classifier, batch):\n"
         '        raise RuntimeError("out of luck")\n'
     )
-    done = whybench("run", "--limit", 8, "--method", "broken.py", "--results", "failing", "--wandb", "disabled", cwd=home)
+    options = ["--limit", 8, "--results", "failing", "--wandb", "disabled"]
+    done = whybench("run", "--method", "broken.py", *options, cwd=home)
     assert done.returncode == 1
     assert "out of luck (broken.py, line 10, in attribute)" in done.stderr
     assert "out of luck" in (home / "failing" / "site" / "index.html").read_text(encoding="utf-8")
@@ -92,14 +93,13 @@ def test_explain_shows_tokens_and_writes_a_page(home):
     page = (home / "x.html").read_text(encoding="utf-8")
     assert "&lt;" in page
     assert page.count("<mark") >= 5
-    answer = json.loads(
-        whybench("explain", text, "--model", XOR, "--method", "occlusion", "--json", cwd=home).stdout
-    )
+    answer = json.loads(whybench("explain", text, "--model", XOR, "--method", "occlusion", "--json", cwd=home).stdout)
     assert (answer["prediction"], answer["text"]) == ("match", text)
 
 
 def test_explain_colours_the_terminal(home):
-    done = whybench("explain", "red round", "--model", XOR, "--method", "occlusion", cwd=home, FORCE_COLOR="1", COLORTERM="truecolor")
+    colours = {"FORCE_COLOR": "1", "COLORTERM": "truecolor"}
+    done = whybench("explain", "red round", "--model", XOR, "--method", "occlusion", cwd=home, **colours)
     assert "\x1b[38;2;255;255;255;48;2;" in done.stdout
 
 

@@ -30,7 +30,8 @@ def test_the_evidence_is_what_occlusion_shows(xor_classifier):
 
 
 def test_a_pair_and_a_report(xor_classifier):
-    explanation = explain_text(xor_classifier, load_method("integrated_gradients", n_steps=4), "red saddle", "round apple")
+    method = load_method("integrated_gradients", n_steps=4)
+    explanation = explain_text(xor_classifier, method, "red saddle", "round apple")
     assert [explanation.text[s:e] for s, e in explanation.spans] == ["red", "saddle", "round", "apple"]
     assert set(explanation.report) == {"completeness_delta", "completeness_delta_relative"}
     with pytest.raises(EmptyTextError):

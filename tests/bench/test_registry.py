@@ -52,7 +52,10 @@ def test_lists_what_is_there():
         assert entry.fact("summary") == load_task(entry.name).summary
 
 
-@pytest.mark.parametrize(("name", "near"), [("gradients", "'gradient'"), ("efficient", "'efficient_attention'"), ("zzz", "Known: ")])
+NEAR = [("gradients", "'gradient'"), ("efficient", "'efficient_attention'"), ("zzz", "Known: ")]
+
+
+@pytest.mark.parametrize(("name", "near"), NEAR)
 def test_unknown_names_are_met_with_proposals(name, near):
     with pytest.raises(UnknownNameError, match=near):
         load_method(name)

@@ -100,6 +100,7 @@ def make(store: ResultStore, made: Made) -> StoredResult:
         "family": made.family,
         "signed": made.signed,
         "summary": made.summary,
+        "description": f"Source: {made.summary}\n\nAttributes:\n    n: Number of things.",
         "labels": made.labels,
         "environment": Environment(
             whybench="0.1.0",

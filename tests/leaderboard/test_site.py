@@ -63,6 +63,8 @@ def test_every_figure_is_on_the_page_of_its_method(site: Path, results: list[Sto
             assert name.replace("_", " ") in page.text
         assert stored.result.spec.hash() in page.text
         assert stored.result.summary in page.text
+        for paragraph in stored.result.description.split("\n\n"):
+            assert " ".join(paragraph.split()) in page.text
         assert stored.result.environment.torch in page.text
 
 

@@ -1,0 +1,105 @@
+"""Every example in the README and in docs/ runs, and prints what stands below it.
+
+- ```` ```python ```` blocks are run; a ```` ```text ```` block that follows is what they print.
+- ```` ```python file=NAME ```` blocks are written to a file of that name.
+- ```` ```console ```` blocks are commands of whybench that succeed, in the same folder, in order. One that reads real
+  data is run where that is there.
+"""
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def repository():
+    """The source tree, if the tests run from it: docs are not in the wheel."""
+    above = Path(__file__).resolve().parent.parent
+    return above if (above / "docs" / "protocol.md").is_file() else None
+
+
+ROOT = repository()
+PAGES = [] if ROOT is None else [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+pytestmark = pytest.mark.skipif(ROOT is None, reason="docs/ is not part of the wheel")
+
+
+def whybench(arguments):
+    """Run the command line in this process; returns its exit code."""
+    from whybench.bench.cli import main
+
+    before, sys.argv = sys.argv, ["whybench", *arguments]
+    try:
+        main()
+    except SystemExit as stopped:
+        return stopped.code or 0
+    finally:
+        sys.argv = before
+    return 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_examples_run(page, tmp_path, monkeypatch):
+    shared = Path(os.environ.get("WHYBENCH_SHARED", "../shared")).resolve()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
+    for i, (kind, file, body) in enumerate(blocks):
+        if kind == "python" and file:
+            (tmp_path / file).write_text(body, encoding="utf-8")
+        elif kind == "python":
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                exec(compile(body, f"{page.name}:{i}", "exec"), {"__name__": "__main__"})
+            if i + 1 < len(blocks) and blocks[i + 1][0] == "text":
+                assert printed.getvalue() == blocks[i + 1][2]
+        elif kind == "console":
+            for line in body.replace("\\\n", " ").splitlines():
+                if not line.startswith("$ whybench"):
+                    continue
+                arguments = shlex.split(line.removeprefix("$ whybench"))
+                if "../shared" in line:
+                    if not shared.is_dir():
+                        continue
+                    arguments = [a.replace("../shared", str(shared)) for a in arguments]
+                    # as written it takes minutes; two examples show that it runs
+                    arguments += ["--limit", "2"] if "run" in arguments else []
+                assert whybench(arguments) == 0, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_make_targets_in_the_readme_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"make ([a-z-]+)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert {"leaderboard", "test", "lint", "bench", "help"} <= named <= targets
+
+
+def test_the_protocol_page_names_every_figure():
+    from whybench.bench.figures import FIGURES
+
+    text = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    for name, figure in FIGURES.items():
+        direction = "higher" if figure.higher_is_better else "lower"
+        assert re.search(rf"^\| `{name}` \|.*\| {direction}", text, re.MULTILINE), name
+
+
+def test_every_command_is_in_the_readme():
+    from whybench.bench.cli import app
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for command in app.registered_commands:
+        name = command.name or command.callback.__name__
+        assert f"whybench {name}" in text, name
+        assert command.callback.__doc__
