@@ -52,6 +52,9 @@ class Classifier:
         count = int(model.config.num_labels or 0)
         id2label: dict[Any, Any] = model.config.id2label or {}
         self.labels: tuple[str, ...] = tuple(str(id2label.get(i, i)) for i in range(count))
+        problem = model.config.problem_type
+        if problem not in (None, "single_label_classification"):
+            raise ModelError(f"{name} is trained for {problem}; whybench explains single-label classifiers.")
         if count < 2:
             raise ModelError(f"{name} has {count} label(s); a softmax probability means something from two labels on.")
         self.max_length = self._max_length()
@@ -90,17 +93,16 @@ class Classifier:
         except Exception as error:  # a broken file, an unknown kind: its libraries have no common error
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ModelError(
-                f"the model {source!r} could not be loaded: {reason} "
-                "Check the folder or id; without a network give a folder, or fill the Hub cache first "
-                f"(hf download {source})."
+                f"the model {source!r} could not be loaded: {reason} Check the folder or id; without a network give a "
+                f"folder, or fill the Hub cache first (hf download {source})."
             ) from error
         if len(tokenizer) <= len(tokenizer.all_special_ids):
             raise ModelError(f"{source!r} has no tokenizer (tokenizer.json): put the one it was trained with there.")
         missing = sorted(info["missing_keys"])
         if missing:
+            some = ", ".join(missing[:4]) + " …" * (len(missing) > 4)
             raise ModelError(
-                f"{source!r} has no trained weights for {', '.join(missing[:4])}"
-                f"{' …' if len(missing) > 4 else ''}: explaining a random head would say nothing. "
+                f"{source!r} has no trained weights for {some}: explaining a random head would say nothing. "
                 "Give a checkpoint fine-tuned for sequence classification."
             )
         return cls(
@@ -244,8 +246,7 @@ class Classifier:
         if batch.target is not None:
             if batch.target.shape != (len(batch),):
                 raise LabelError(f"target has shape {list(batch.target.shape)}; give {len(batch)} labels.")
-            strange = set(batch.target.tolist()) - set(range(len(self.labels)))
-            if strange:
+            if strange := set(batch.target.tolist()) - set(range(len(self.labels))):
                 raise LabelError(f"target has the labels {strange}; {self.name} has 0 to {len(self.labels) - 1}.")
             return batch.target
         if logits is None:
@@ -334,19 +335,16 @@ class Classifier:
         """
         kept: list[Tensor] = []
 
-        def differentiable(_: nn.Module, __: Any, output: Tensor) -> Tensor:
-            return output.detach().requires_grad_()
-
         def keep(_: nn.Module, __: Any, output: Any) -> None:
             kept.append(output[0])
 
         length = min(READOUT_LENGTH, self.max_length)
         ids = torch.full((1, length), self._ordinary_id, device=self.device)
         # through the embeddings, so that it works for a model whose weights are frozen
-        handles = (
-            self.embedding_layer.register_forward_hook(differentiable),
+        handles = [
+            self.embedding_layer.register_forward_hook(lambda _, __, output: output.detach().requires_grad_()),
             self.model.base_model.register_forward_hook(keep),
-        )
+        ]
         try:
             with self.gradients_for_inputs_only():
                 logits = self.logits_from_ids(ids, torch.ones_like(ids))

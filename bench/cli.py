@@ -67,6 +67,7 @@ def run(
         str, typer.Option("--dtype", help="Precision that the methods see; scoring is in float32.")
     ] = "float32",
     batch_size: Annotated[int, typer.Option("--batch-size", help="Examples in a method's batch.")] = 16,
+    threads: Annotated[int | None, typer.Option("--threads", help="Processor threads; default: torch's.")] = None,
     results: Results = RESULTS,
     site: Site = None,
     wandb: Annotated[str, typer.Option("--wandb", help="auto, offline, online or disabled.")] = "auto",
@@ -83,6 +84,10 @@ def run(
     dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     if dtype not in dtypes:
         raise ParameterError(f"--dtype is {dtype!r}; it must be one of {', '.join(dtypes)}.")
+    if threads is not None:
+        if threads < 1:
+            raise ParameterError(f"--threads is {threads}; it must be at least 1.")
+        torch.set_num_threads(threads)
     plan = Plan(
         tasks=[load_task(name) for name in task or _suite(suite or DEFAULT_SUITE)],
         methods=[load_method(name, **parameters) for name, parameters in map(_method, method or _all_methods())],

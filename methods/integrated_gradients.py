@@ -45,24 +45,26 @@ class IntegratedGradients(ReportingMethod):
         baseline = torch.where(batch.units >= 0, self._baseline_id(classifier), batch.input_ids)
         captum = LayerIntegratedGradients(classifier.logits_from_ids, classifier.embedding_layer)
         others: tuple[Any, ...] = (batch.attention_mask, batch.token_type_ids)
+        target = classifier.target(batch)
         with classifier.gradients_for_inputs_only():
-            gradients, delta = captum.attribute(
+            gradients = captum.attribute(
                 batch.input_ids,
                 baseline,
-                target=classifier.target(batch),
+                target=target,
                 additional_forward_args=others,
                 n_steps=self.n_steps,
                 # never fewer points than examples, which Captum would refuse
                 internal_batch_size=max(self.internal_batch_size, len(batch)),
-                return_convergence_delta=True,
             )
         scores = gradients.detach().sum(dim=-1) * batch.attention_mask
-        delta = delta.detach()
-        # Captum's delta is the scores' sum less the logit's difference between text and baseline
-        difference = (scores.sum(dim=1) - delta).abs().clamp_min(1e-12)
+        # Not Captum's delta: it runs the baseline's ids, where a decoder would take pad tokens for the text's end
+        with torch.no_grad():
+            start = classifier.logits_from_embeddings(classifier.embedding_layer(baseline), batch)
+            change = (classifier.logits(batch) - start).gather(1, target[:, None])[:, 0]
+        delta = (scores.sum(dim=1) - change).abs()
         return Attribution(
             scores,
-            {"completeness_delta": delta.abs(), "completeness_delta_relative": delta.abs() / difference},
+            {"completeness_delta": delta, "completeness_delta_relative": delta / change.abs().clamp_min(1e-12)},
         )
 
     def _baseline_id(self, classifier: Classifier) -> int:

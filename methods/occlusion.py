@@ -31,6 +31,7 @@ class Occlusion(Method):
 
     def attribute(self, classifier: Classifier, batch: Batch) -> Tensor:
         """Differences of probabilities, ``[batch, tokens]``."""
+        frozen = None if batch.target is None else classifier.target(batch).tolist()
         remover = Remover(classifier, batch, operator_for(classifier, self.operator))
         counts = batch.unit_counts().tolist()
         rows: list[Row] = []
@@ -44,7 +45,7 @@ class Occlusion(Method):
         start = 0
         for index, n in enumerate(counts):
             own = answers[start : start + n + 1]
-            target = int(own[0].argmax()) if batch.target is None else int(batch.target[index])
+            target = int(own[0].argmax()) if frozen is None else frozen[index]
             drops = own[0, target] - own[1:, target]
             removable = units[index] >= 0
             members = units[index][removable]

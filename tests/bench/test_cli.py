@@ -127,6 +127,7 @@ WRONG = {
     "unit": (["run", "--unit", "sentence"], "word or token"),
     "dtype": (["run", "--dtype", "int4"], "float32"),
     "limit": (["run", "--limit", "0"], "limit is 0"),
+    "threads": (["run", "--threads", "0"], "--threads is 0"),
     "wandb": (["run", "--wandb", "on"], "auto, offline, online, disabled"),
     "model": (["run", "--model", "./gone"], "no model folder './gone'"),
     "not writable": (["run", "--results", "wrong.csv/results"], "--results"),
