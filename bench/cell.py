@@ -17,7 +17,7 @@ from whybench.bench.curves import Bools, Curves, Floats, Ints
 from whybench.bench.engine import ForwardEngine
 from whybench.bench.errors import MethodError
 from whybench.bench.method import Attribution, Method
-from whybench.bench.metrics import Metric, metrics_named
+from whybench.bench.metrics import FaithfulnessMetric, metrics_named
 from whybench.bench.recovery import RECOVERY, evidence_units
 from whybench.bench.schema import Cost, Coverage, Failure, Figure, ReportFigure, Spec
 from whybench.bench.scoring import check_shape, rankings, record_curves, unrankable
@@ -158,7 +158,7 @@ def _collect(
 
 
 def _values(
-    metrics: Sequence[Metric],
+    metrics: Sequence[FaithfulnessMetric],
     good: Sequence[int],
     ranks: Mapping[int, Ints],
     curves: Mapping[int, Curves],

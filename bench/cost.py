@@ -22,7 +22,7 @@ from whybench.bench.classifier import Classifier
 from whybench.bench.method import Attribution, Method
 from whybench.bench.schema import Cost
 
-COUNTED_EXAMPLES = 4
+COUNTED_EXAMPLES = 8
 
 Progress = Callable[[int, int], None]
 
@@ -135,9 +135,9 @@ def explain_and_measure(
 ) -> tuple[list[Attribution], Cost]:
     """Explain all batches, and measure what it costs.
 
-    A first example warms up. The counts come from the first few examples, in a pass of their own; peak memory from
-    another pass over the first batch; times from the pass whose answers are returned, each batch beside a plain
-    forward pass of the same batch.
+    A first example warms up. The counts come from a few examples, spread evenly over all and one at a time, so that
+    no padding is counted; peak memory from another pass over the batch with most tokens; times from the pass whose
+    answers are returned, each batch beside a plain forward pass of the same batch.
 
     Args:
         method: The method.
@@ -146,12 +146,14 @@ def explain_and_measure(
         progress: Called with the number of examples done and to do, after every batch.
     """
     device = classifier.device
-    few = batches[0].select(range(min(COUNTED_EXAMPLES, len(batches[0]))))
-    classifier.probabilities(batches[0])
-    method.explain(classifier, batches[0].select([0]))
+    largest = max(batches, key=lambda batch: batch.input_ids.numel())
+    few = _spread(batches, COUNTED_EXAMPLES)
+    classifier.probabilities(largest)
+    method.explain(classifier, few[0])
     with counting(classifier.model) as counts:
-        method.explain(classifier, few)
-    memory = peak_memory(lambda: method.explain(classifier, batches[0]), device)
+        for example in few:
+            method.explain(classifier, example)
+    memory = peak_memory(lambda: method.explain(classifier, largest), device)
 
     answers: list[Attribution] = []
     spent: list[float] = []
@@ -186,3 +188,10 @@ def explain_and_measure(
         flops=counts.flops / len(few),
     )
     return answers, cost
+
+
+def _spread(batches: Sequence[Batch], count: int) -> list[Batch]:
+    """Some examples, each a batch of its own, at even distances from the first to the last."""
+    places = [(batch, index) for batch in batches for index in range(len(batch))]
+    chosen = np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int)
+    return [batch.select([index]) for batch, index in (places[place] for place in chosen)]

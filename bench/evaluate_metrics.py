@@ -12,7 +12,7 @@ import evaluate
 import numpy as np
 
 from whybench.bench.curves import Curves
-from whybench.bench.metrics import METRICS, PROTOCOL_VERSION, Metric, metrics_named
+from whybench.bench.metrics import METRICS, PROTOCOL_VERSION, FaithfulnessMetric, metrics_named
 
 FEATURES: dict[str, Any] = {
     "units": datasets.Value("int64"),
@@ -36,7 +36,7 @@ Returns:
 """
 
 
-class FaithfulnessMetric(evaluate.Metric):  # type: ignore[misc]
+class EvaluateMetric(evaluate.Metric):  # type: ignore[misc]
     """One metric of `whybench.bench.metrics`; made by `load_metric`.
 
     Args:
@@ -45,7 +45,7 @@ class FaithfulnessMetric(evaluate.Metric):  # type: ignore[misc]
     """
 
     def __init__(self, config_name: str, **options: Any) -> None:
-        self.metric: Metric = metrics_named([config_name])[0]
+        self.metric: FaithfulnessMetric = metrics_named([config_name])[0]
         super().__init__(config_name=config_name, **options)
         self._module_info.module_name = config_name
 
@@ -84,7 +84,7 @@ def _curves(units: int, removed_k: Any, removed_p: Any, flipped: Any, kept_k: An
     )
 
 
-def load_metric(name: str, **options: Any) -> FaithfulnessMetric:
+def load_metric(name: str, **options: Any) -> EvaluateMetric:
     """A metric for ``evaluate``, without network: ``evaluate.combine([load_metric(n) for n in …])`` works.
 
     Args:
@@ -94,7 +94,7 @@ def load_metric(name: str, **options: Any) -> FaithfulnessMetric:
     Raises:
         UnknownNameError: There is no such metric.
     """
-    return FaithfulnessMetric(name, **{"keep_in_memory": True, **options})
+    return EvaluateMetric(name, **{"keep_in_memory": True, **options})
 
 
-__all__ = ["FEATURES", "METRICS", "FaithfulnessMetric", "load_metric"]
+__all__ = ["FEATURES", "METRICS", "EvaluateMetric", "load_metric"]

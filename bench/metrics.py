@@ -14,10 +14,10 @@ import numpy as np
 
 from whybench.bench.curves import PERCENTS, Curves, Ints, grid_of, k_of
 from whybench.bench.errors import UnknownNameError
+from whybench.bench.metric import ERASER, Metric
 
 PROTOCOL_VERSION = 1
 
-ERASER = "DeYoung et al. 2020, ERASER, arXiv:1911.03429"
 SAMEK = "Samek et al. 2017, arXiv:1509.06321"
 PETSIUK = "Petsiuk et al. 2018, RISE, arXiv:1806.07421"
 SERRANO = "Serrano & Smith 2019, Is Attention Interpretable?, arXiv:1906.03731"
@@ -26,26 +26,14 @@ Field = Literal["removed", "kept"]
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A number per example, with what is needed to read it.
+class FaithfulnessMetric(Metric):
+    """A metric of one example's recorded probabilities.
 
     Attributes:
-        name: Name in results, tables and on the command line.
-        title: Name on pages.
-        formula: The definition, one line.
-        citation: Where it comes from.
-        higher_is_better: Its direction.
-        range: Smallest and largest value that it can have.
         needs: Given n, the sizes k at which each curve must be recorded.
         value: The number of one example.
     """
 
-    name: str
-    title: str
-    formula: str
-    citation: str
-    higher_is_better: bool
-    range: tuple[float, float]
     needs: Callable[[int], dict[Field, Iterable[int]]]
     value: Callable[[Curves], float]
 
@@ -94,10 +82,10 @@ def _all_removed(n: int) -> dict[Field, Iterable[int]]:
     return {"removed": range(1, n + 1)}
 
 
-METRICS: dict[str, Metric] = {
+METRICS: dict[str, FaithfulnessMetric] = {
     metric.name: metric
     for metric in (
-        Metric(
+        FaithfulnessMetric(
             "comprehensiveness",
             "Comprehensiveness",
             "mean over q of p(x) − p(R(x, top(k(q))))",
@@ -107,7 +95,7 @@ METRICS: dict[str, Metric] = {
             lambda n: {"removed": thresholds(n).tolist()},
             comprehensiveness,
         ),
-        Metric(
+        FaithfulnessMetric(
             "sufficiency",
             "Sufficiency",
             "mean over q of p(x) − p(R(x, all − top(k(q))))",
@@ -117,7 +105,7 @@ METRICS: dict[str, Metric] = {
             lambda n: {"kept": thresholds(n).tolist()},
             sufficiency,
         ),
-        Metric(
+        FaithfulnessMetric(
             "deletion_auc",
             "Deletion AUC",
             "area under p(R(x, top(⌈t·n⌉))), t = 0, .1, …, 1",
@@ -127,7 +115,7 @@ METRICS: dict[str, Metric] = {
             lambda n: {"removed": grid_of(n)},
             deletion_auc,
         ),
-        Metric(
+        FaithfulnessMetric(
             "insertion_auc",
             "Insertion AUC",
             "area under p(R(x, all − top(⌈t·n⌉))), t = 0, .1, …, 1",
@@ -137,7 +125,7 @@ METRICS: dict[str, Metric] = {
             lambda n: {"kept": grid_of(n)},
             insertion_auc,
         ),
-        Metric(
+        FaithfulnessMetric(
             "decision_flip",
             "Decision flip",
             "smallest k/n whose removal of top(k) changes the argmax; 1 where none does",
@@ -147,7 +135,7 @@ METRICS: dict[str, Metric] = {
             _all_removed,
             decision_flip,
         ),
-        Metric(
+        FaithfulnessMetric(
             "never_flips",
             "Never flips",
             "share of examples whose argmax no removal of top(k) changes",
@@ -161,7 +149,7 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def metrics_named(names: Iterable[str] | None) -> list[Metric]:
+def metrics_named(names: Iterable[str] | None) -> list[FaithfulnessMetric]:
     """The metrics of these names, all of them for None; UnknownNameError for a name that none has."""
     chosen = list(METRICS) if names is None else list(names)
     for name in chosen:

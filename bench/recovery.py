@@ -12,20 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from whybench.bench.curves import Bools, Ints
-
-ERASER = "DeYoung et al. 2020, ERASER, arXiv:1911.03429"
+from whybench.bench.metric import ERASER, Metric
 
 
 @dataclass(frozen=True)
-class RecoveryMetric:
-    """A number per example from its ranking and evidence; attributes as in `whybench.bench.metrics.Metric`."""
+class RecoveryMetric(Metric):
+    """A metric of one example's ranking and evidence.
 
-    name: str
-    title: str
-    formula: str
-    citation: str
-    higher_is_better: bool
-    range: tuple[float, float]
+    Attributes:
+        value: The number, from the rank of every unit (0 for the best) and whether each is evidence, ``[units]`` both.
+    """
+
     value: Callable[[Ints, Bools], float]
 
 

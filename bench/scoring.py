@@ -15,7 +15,7 @@ from whybench.bench.classifier import Classifier
 from whybench.bench.curves import Curves, Floats, Ints
 from whybench.bench.engine import ForwardEngine, Progress
 from whybench.bench.errors import ModelError, NonFiniteScoresError, ScoresError, ScoreShapeError
-from whybench.bench.metrics import Metric, metrics_named
+from whybench.bench.metrics import FaithfulnessMetric, metrics_named
 from whybench.bench.operators import OperatorName, Remover, Row, operator_for
 
 
@@ -145,7 +145,7 @@ def record_curves(
     operator: OperatorName,
     examples: Sequence[int],
     ranks: Sequence[Ints],
-    metrics: Sequence[Metric],
+    metrics: Sequence[FaithfulnessMetric],
     progress: Progress | None = None,
 ) -> Recorded:
     """Record what the metrics need, for any number of rankings of any methods in one go.
@@ -192,7 +192,7 @@ def record_curves(
     return Recorded(curves, np.array(targets, dtype=np.int64), np.array(originals))
 
 
-def _sizes(n: int, metrics: Sequence[Metric]) -> tuple[Ints, Ints]:
+def _sizes(n: int, metrics: Sequence[FaithfulnessMetric]) -> tuple[Ints, Ints]:
     removed: set[int] = {0}
     kept: set[int] = set()
     for metric in metrics:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from whybench.bench.errors import UnknownNameError
-from whybench.bench.figures import FIGURES, Described
+from whybench.bench.figures import FIGURES
+from whybench.bench.metric import Metric
 from whybench.bench.metrics import METRICS
 from whybench.bench.recovery import RECOVERY
 from whybench.bench.schema import Cost, Result
@@ -203,7 +204,7 @@ def figure_columns(names: Sequence[str]) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def described() -> dict[str, list[Described]]:
+def described() -> dict[str, list[Metric]]:
     """All figures that the protocol knows, in its order, by group."""
     return {FAITHFULNESS: list(METRICS.values()), EVIDENCE: list(RECOVERY.values())}
 

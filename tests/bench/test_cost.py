@@ -72,7 +72,8 @@ def test_counts_per_example(xor_classifier, xor_batch, name, parameters, forward
 
 def test_occlusion_costs_a_pass_a_unit(xor_classifier, xor_batch):
     _, cost = explain_and_measure(load_method("occlusion"), xor_classifier, [xor_batch])
-    expected = sum(n + 1 for n in xor_batch.unit_counts()[:4].tolist()) / 4
+    # examples 0, 2, 3, 5, 6, 8, 9 and 11 of the twelve
+    expected = sum(n + 1 for n in xor_batch.unit_counts()[[0, 2, 3, 5, 6, 8, 9, 11]].tolist()) / 8
     # a distinct input is computed once: two equal words next to one another would make it fewer
     assert expected - 1 <= cost.forward_passes <= expected
 
@@ -93,7 +94,7 @@ def test_a_method_that_sleeps_is_seen_to(xor_classifier, xor_batch):
     assert cost.p95_ms >= 50 / 4
     assert cost.examples_per_second < 12 / 0.1
     assert cost.forward_equivalents > 1
-    assert (cost.examples, cost.batch_examples, cost.counted_examples) == (12, 8, 4)
+    assert (cost.examples, cost.batch_examples, cost.counted_examples) == (12, 8, 8)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
