@@ -8,6 +8,7 @@ downloaded twice and the source tree cannot be imported by accident.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -88,7 +89,9 @@ def main() -> int:
             return 1
         command = [str(python), "-m", "pytest", "-c", str(REPOSITORY / "pyproject.toml"), "--rootdir", str(empty)]
         tests = ["-p", "no:cacheprovider", "--pyargs", "whybench.tests", *sys.argv[1:]]
-        return subprocess.run([*command, *tests], cwd=empty, check=False).returncode
+        # the tests look for real data beside the repository, and run in an empty folder here
+        real = {"WHYBENCH_SHARED": str(REPOSITORY.parent / "shared"), **os.environ}
+        return subprocess.run([*command, *tests], cwd=empty, env=real, check=False).returncode
 
 
 if __name__ == "__main__":
