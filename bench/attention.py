@@ -120,16 +120,11 @@ AttentionInterface.register(INTERFACE, _attend)
 AttentionMaskInterface.register(INTERFACE, eager_mask)
 
 
-@contextmanager
-def attention_pass(model: PreTrainedModel, replacement: Replacement | None = None) -> Iterator[_Pass]:
-    """Run the model's forward passes in this block through the recording attention function.
-
-    Args:
-        model: The model.
-        replacement: Given the layer's index, weights and values (as in `AttentionRecord`), the weights to use.
+def check_attention(model: PreTrainedModel) -> None:
+    """Check that the architecture has attention that can be read and replaced, as far as it says so.
 
     Raises:
-        UnsupportedArchitectureError: The architecture does not use transformers' AttentionInterface.
+        UnsupportedArchitectureError: It does not use transformers' AttentionInterface, or has an encoder and a decoder.
     """
     name = type(model).__name__
     if not model._can_set_attn_implementation():
@@ -142,6 +137,20 @@ def attention_pass(model: PreTrainedModel, replacement: Replacement | None = Non
             f"{name} has an encoder and a decoder; their attention does not form one sequence of layers over the text. "
             "Use a method that needs no attention (whybench list methods)."
         )
+
+
+@contextmanager
+def attention_pass(model: PreTrainedModel, replacement: Replacement | None = None) -> Iterator[_Pass]:
+    """Run the model's forward passes in this block through the recording attention function.
+
+    Args:
+        model: The model.
+        replacement: Given the layer's index, weights and values (as in `AttentionRecord`), the weights to use.
+
+    Raises:
+        UnsupportedArchitectureError: The architecture does not use transformers' AttentionInterface.
+    """
+    check_attention(model)
     before = model.config._attn_implementation
     running = _Pass(replacement)
     token = _current.set(running)
@@ -153,8 +162,8 @@ def attention_pass(model: PreTrainedModel, replacement: Replacement | None = Non
         _current.reset(token)
     if not running.weights:
         raise UnsupportedArchitectureError(
-            f"no layer of {name} has called transformers' AttentionInterface, so there is no attention to read or to "
-            "replace. Use a method that needs no attention (whybench list methods)."
+            f"no layer of {type(model).__name__} has called transformers' AttentionInterface, so there is no attention "
+            "to read or to replace. Use a method that needs no attention (whybench list methods)."
         )
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from whybench.bench.choices import UnitKind
 from whybench.bench.errors import ParameterError
 from whybench.bench.task import Span
 
-UnitKind = Literal["word", "token"]
 Item = TypeVar("Item")
 
 

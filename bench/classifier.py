@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -13,14 +12,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from whybench.bench.attention import AttentionRecord, Replacement, attention_pass, by_layer, record_of
 from whybench.bench.batch import Batch
+from whybench.bench.checkpoint import load_checkpoint
 from whybench.bench.encoding import Texts, encode
-from whybench.bench.errors import LabelError, ModelError, ParameterError
+from whybench.bench.errors import LabelError, ModelError, ParameterError, UnsupportedArchitectureError
+from whybench.bench.positions import position_ids, position_offset, positions_of
 
 READOUT_LENGTH = 5
+NO_GRADIENT = "Use a method that needs no gradient (occlusion)."
 
 
 class Classifier:
@@ -33,6 +35,7 @@ class Classifier:
         revision: Commit of a Hub model; None for a folder.
         labels: The labels' names, in the order of the label indices.
         max_length: Longest input in tokens, special tokens included.
+        positions: How tokens get their positions, and whether they keep them where others are padded out.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Classifier:
         if count < 2:
             raise ModelError(f"{name} has {count} label(s); a softmax probability means something from two labels on.")
         self.max_length = self._max_length()
+        self.positions = positions_of(model, self._ordinary_id)
 
     @classmethod
     def from_pretrained(
@@ -80,37 +84,8 @@ class Classifier:
             ModelError: It cannot be loaded, or it has no trained classification head.
             ParameterError: There is no such device here.
         """
-        local = Path(path_or_id).expanduser()
-        source = str(local) if local.exists() else str(path_or_id)
-        if not local.exists() and (source.startswith((".", "/", "~")) or source.count("/") > 1):
-            raise ModelError(f"there is no model folder {source!r}. Give a folder with config.json, or a Hub id.")
-        options: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(source, **options)
-            model, info = AutoModelForSequenceClassification.from_pretrained(
-                source, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
-            )
-        except Exception as error:  # a broken file, an unknown kind: its libraries have no common error
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ModelError(
-                f"the model {source!r} could not be loaded: {reason} Check the folder or id; without a network give a "
-                f"folder, or fill the Hub cache first (hf download {source})."
-            ) from error
-        if len(tokenizer) <= len(tokenizer.all_special_ids):
-            raise ModelError(f"{source!r} has no tokenizer (tokenizer.json): put the one it was trained with there.")
-        missing = sorted(info["missing_keys"])
-        if missing:
-            some = ", ".join(missing[:4]) + " …" * (len(missing) > 4)
-            raise ModelError(
-                f"{source!r} has no trained weights for {some}: explaining a random head would say nothing. "
-                "Give a checkpoint fine-tuned for sequence classification."
-            )
-        return cls(
-            _moved(model, device),
-            tokenizer,
-            name=local.resolve().name if local.exists() else source,
-            revision=None if local.exists() else getattr(model.config, "_commit_hash", None) or revision,
-        )
+        model, tokenizer, name, commit = load_checkpoint(path_or_id, revision=revision, device=device, dtype=dtype)
+        return cls(model, tokenizer, name=name, revision=commit)
 
     # ---- what it is ----
 
@@ -158,21 +133,8 @@ class Classifier:
         limits = [int(self.tokenizer.model_max_length)] if self.tokenizer.model_max_length < 10**9 else []
         positions = getattr(self.model.config, "max_position_embeddings", None)
         if isinstance(positions, int):
-            limits.append(positions - self._position_offset)
+            limits.append(positions - position_offset(self.model))
         return min(limits, default=512)
-
-    @cached_property
-    def _position_offset(self) -> int:
-        """First position of a real token in models (RoBERTa's kin) that derive positions from the pad id, else 0."""
-        maker = "create_position_ids_from_input_ids"  # a method of the embeddings, or a function of their file
-        for module in self.model.modules():
-            if (
-                hasattr(module, "padding_idx")
-                and hasattr(module, "position_embeddings")
-                and (hasattr(module, maker) or hasattr(sys.modules[type(module).__module__], maker))
-            ):
-                return int(module.padding_idx) + 1  # type: ignore[arg-type]
-        return 0
 
     # ---- texts ----
 
@@ -220,11 +182,10 @@ class Classifier:
         inputs: dict[str, Tensor] = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids
-        if self._position_offset:
-            # These models count positions by "is not the pad id", so that a token replaced by padding would move all
+        if self.positions.first is not None:
+            # These models count positions by the pad id or the mask, so that a token replaced by padding would move all
             # that follow. The protocol's `pad` operator leaves positions where they are.
-            positions = torch.arange(input_ids.shape[1], device=input_ids.device) + self._position_offset
-            inputs["position_ids"] = positions.expand_as(input_ids)
+            inputs["position_ids"] = position_ids(input_ids, self.positions.first)
         logits: Tensor = self.model(**inputs).logits
         return logits
 
@@ -258,7 +219,16 @@ class Classifier:
 
     @property
     def embedding_layer(self) -> nn.Module:
-        """The layer that maps token ids to word embeddings, before positions are added."""
+        """The layer that maps token ids to word embeddings, before positions are added.
+
+        Raises:
+            UnsupportedArchitectureError: An encoder and a decoder embed the text, each on its own.
+        """
+        if self.model.config.is_encoder_decoder:
+            raise UnsupportedArchitectureError(
+                f"{type(self.model).__name__} has an encoder and a decoder, which embed the text twice; neither one's "
+                f"gradient is the text's. {NO_GRADIENT}"
+            )
         layer: nn.Module = self.model.get_input_embeddings()
         return layer
 
@@ -273,25 +243,44 @@ class Classifier:
 
         The ids still give segments, positions and the last real token: transformers' ``inputs_embeds`` would lose the
         last one in decoders.
+
+        Raises:
+            UnsupportedArchitectureError: The model does not run its word embeddings' layer, or runs on without it.
         """
         calls = iter([embeddings])
         # the first call is the words'; GPT-2 embeds segments with the same layer
         handle = self.embedding_layer.register_forward_hook(lambda _, __, output: next(calls, output))
         try:
-            return self.logits(batch)
+            logits = self.logits(batch)
         finally:
             handle.remove()
+        if next(calls, None) is not None or (
+            torch.is_grad_enabled() and embeddings.requires_grad > logits.requires_grad
+        ):
+            raise self._embeddings_unused()
+        return logits
+
+    def _embeddings_unused(self) -> UnsupportedArchitectureError:
+        return UnsupportedArchitectureError(
+            f"the logits of {type(self.model).__name__} do not depend on what its layer of word embeddings "
+            f"({type(self.embedding_layer).__name__}) returns, so they have no gradient there. {NO_GRADIENT}"
+        )
 
     def embedding_gradient(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Word embeddings and the gradient of the target's logit, both ``[batch, tokens, hidden]``.
 
         One forward and one backward pass; the weights gather no gradient.
+
+        Raises:
+            UnsupportedArchitectureError: The gradient does not reach the word embeddings.
         """
         with self.gradients_for_inputs_only():
             embeddings = self.embeddings(batch).requires_grad_()
             logits = self.logits_from_embeddings(embeddings, batch)
             explained = logits.gather(1, self.target(batch, logits)[:, None]).sum()
-            (gradient,) = torch.autograd.grad(explained, embeddings)
+            (gradient,) = torch.autograd.grad(explained, embeddings, allow_unused=True)
+        if gradient is None:
+            raise self._embeddings_unused()
         return embeddings.detach(), gradient
 
     # ---- attention ----
@@ -363,7 +352,7 @@ class Classifier:
     @property
     def _ordinary_id(self) -> int:
         special = set(self.tokenizer.all_special_ids) | {self.pad_id}
-        return next(i for i in range(self._vocabulary) if i not in special)
+        return next((i for i in range(self._vocabulary) if i not in special), 0)
 
     def readout_weights(self, batch: Batch) -> Tensor:
         """How the head weights the positions that it reads, ``[batch, tokens]``, rows sum to 1."""
@@ -389,15 +378,3 @@ class Classifier:
         finally:
             for parameter, flag in zip(self.model.parameters(), before, strict=True):
                 parameter.requires_grad_(flag)
-
-
-def _moved(model: PreTrainedModel, device: str | torch.device | None) -> PreTrainedModel:
-    """The model on the device; None takes the GPU where there is one."""
-    wanted = device if device is not None else "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        moved: PreTrainedModel = model.to(torch.device(wanted))  # type: ignore[arg-type]
-    except (RuntimeError, AssertionError) as error:
-        present = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
-        reason = str(error).splitlines()[0]
-        raise ParameterError(f"the device {str(wanted)!r} cannot be used ({reason}); here are {present}.") from error
-    return moved

@@ -6,6 +6,7 @@ packs them by token budget, and keeps every answer, so that the next method pays
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ import torch
 from whybench.bench.classifier import Classifier
 from whybench.bench.curves import Floats
 from whybench.bench.errors import ModelError, ParameterError
-from whybench.bench.operators import Row
+from whybench.bench.operators import Perturbation
 
 TOKEN_BUDGET = {"cpu": 4096, "cuda": 131_072}
 
@@ -60,9 +61,11 @@ class ForwardEngine:
         self.classifier = classifier
         self.token_budget = token_budget or TOKEN_BUDGET.get(classifier.device.type, TOKEN_BUDGET["cpu"])
         self.counts = EngineCounts()
-        self._known: dict[bytes, Floats] = {}
+        # where each input's answer stands; keys are digests, as long texts would fill the memory
+        self._known: dict[bytes, int] = {}
+        self._answers: Floats = np.empty((0, len(classifier.labels)))
 
-    def probabilities(self, rows: Sequence[Row], progress: Progress | None = None) -> Floats:
+    def probabilities(self, rows: Sequence[Perturbation], progress: Progress | None = None) -> Floats:
         """Softmax probabilities ``[rows, labels]``, float64.
 
         Args:
@@ -93,15 +96,22 @@ class ForwardEngine:
                 if self.classifier.device.type == "cuda":
                     torch.cuda.empty_cache()
                 continue
-            for (key, _), answer in zip(chunk, answers, strict=True):
-                self._known[key] = answer
+            self._keep([key for key, _ in chunk], answers)
             start += len(chunk)
             if progress is not None:
                 progress(start, len(order))
-        labels = len(self.classifier.labels)
-        return np.stack([self._known[key] for key in keys]) if keys else np.zeros((0, labels))
+        found: Floats = self._answers[[self._known[key] for key in keys]] if keys else self._answers[:0]
+        return found
 
-    def _forward(self, rows: list[Row], width: int) -> Floats:
+    def _keep(self, keys: list[bytes], answers: Floats) -> None:
+        first = len(self._known)
+        if first + len(keys) > len(self._answers):
+            more = np.empty((max(1024, len(self._answers), len(keys)), self._answers.shape[1]))
+            self._answers = np.concatenate((self._answers, more))
+        self._answers[first : first + len(keys)] = answers
+        self._known.update(zip(keys, range(first, first + len(keys)), strict=True))
+
+    def _forward(self, rows: list[Perturbation], width: int) -> Floats:
         device = self.classifier.device
         ids = np.full((len(rows), width), self.classifier.pad_id, dtype=np.int64)
         mask = np.zeros_like(ids)
@@ -130,7 +140,8 @@ class ForwardEngine:
         return answers
 
 
-def _key(row: Row) -> bytes:
+def _key(row: Perturbation) -> bytes:
     # the length first, so that two rows never share bytes by running into one another
     types = b"" if row.types is None else row.types.tobytes()
-    return b"".join((len(row.ids).to_bytes(4, "little"), row.ids.tobytes(), row.mask.tobytes(), types))
+    content = b"".join((len(row.ids).to_bytes(4, "little"), row.ids.tobytes(), row.mask.tobytes(), types))
+    return hashlib.blake2b(content, digest_size=16).digest()

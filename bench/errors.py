@@ -13,7 +13,7 @@
     ├── TaskError                 a task that cannot be loaded
     ├── ModelError                a checkpoint that cannot be loaded or used
     │   └── UnsupportedArchitectureError
-    ├── OperatorError             a removal operator that the tokenizer cannot serve
+    ├── OperatorError             a removal operator that the tokenizer or the model cannot serve
     ├── ScoresError               token scores that cannot be ranked
     │   ├── ScoreShapeError
     │   └── NonFiniteScoresError
@@ -80,11 +80,11 @@ class ModelError(WhybenchError):
 
 
 class UnsupportedArchitectureError(ModelError):
-    """An architecture whose attention cannot be read or replaced through transformers' AttentionInterface."""
+    """An architecture whose attention or gradients cannot be had: no AttentionInterface, or an encoder-decoder."""
 
 
 class OperatorError(WhybenchError):
-    """A removal operator that the tokenizer cannot serve; nothing is put in its place."""
+    """A removal operator that the tokenizer or the model cannot serve; nothing is put in its place."""
 
 
 class ScoresError(WhybenchError):

@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from whybench.bench.attention import check_attention
 from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
 from whybench.bench.method import Attribution, ReportingMethod
@@ -27,11 +28,15 @@ class Matrices:
         weights: ``[batch, heads, queries, keys]``.
         report: Figures about them, ``[batch, heads, queries]`` each; the worst one of an example is reported.
         certified: ``[batch, heads, queries]``, whether the row keeps what it promises; None: nothing was promised.
+        tolerances: For figures of the report, the largest value that a certified row may have.
+        remedy: What to do about rows that are not certified, a sentence; empty: nothing is known.
     """
 
     weights: Tensor
     report: dict[str, Tensor] = field(default_factory=dict)
     certified: Tensor | None = None
+    tolerances: dict[str, float] = field(default_factory=dict)
+    remedy: str = ""
 
 
 class MatrixMethod(ReportingMethod):
@@ -64,7 +69,12 @@ class MatrixMethod(ReportingMethod):
             return tuple(self.transform(*layer) for layer in layers)
 
     def explain(self, classifier: Classifier, batch: Batch) -> Attribution:
-        """Token scores ``[batch, tokens]`` from the matrices, by the aggregation; only rows that it reads are made."""
+        """Token scores ``[batch, tokens]`` from the matrices, by the aggregation; only rows that it reads are made.
+
+        Raises:
+            UnsupportedArchitectureError: The model's attention cannot be read.
+        """
+        check_attention(classifier.model)
         readout = classifier.readout_weights(batch)
         real = batch.attention_mask.to(readout.dtype)
         if self.aggregation == "readout":
@@ -97,18 +107,28 @@ class MatrixMethod(ReportingMethod):
     ) -> Attribution:
         """Scores with the worst of each report over the rows that were read, ``read`` ``[batch, queries]``."""
         report: dict[str, Tensor] = {}
-        failed: dict[int, str] = {}
+        missed = torch.zeros(len(batch), dtype=torch.long, device=scores.device)
         for layer in layers:
             for name, figure in layer.report.items():
                 worst = figure.masked_fill(~read[:, None, :], 0).flatten(1).amax(dim=1)
                 report[name] = torch.maximum(report[name], worst) if name in report else worst
             if layer.certified is not None:
-                bad = (~layer.certified & read[:, None, :]).flatten(1).sum(dim=1)
-                for index in bad.nonzero()[:, 0].tolist():
-                    failed[index] = (
-                        f"{int(bad[index])} row(s) of its matrices miss the tolerance of their certificate "
-                        f"({', '.join(f'{name} {float(worst[index]):.1e}' for name, worst in report.items())})."
-                    )
+                missed += (~layer.certified & read[:, None, :]).flatten(1).sum(dim=1)
+        tolerances = {name: most for layer in layers for name, most in layer.tolerances.items()}
+        remedy = " ".join(dict.fromkeys(layer.remedy for layer in layers if layer.remedy))
+        failed: dict[int, str] = {}
+        for index in missed.nonzero()[:, 0].tolist():
+            worst_of = {name: float(report[name][index]) for name in tolerances}
+            # not "above": a NaN misses every tolerance
+            above = [
+                f"{name} up to {worst_of[name]:.1e}, allowed {most:.0e}"
+                for name, most in tolerances.items()
+                if not worst_of[name] <= most
+            ]
+            why = f" ({'; '.join(above)})" if above else ""
+            failed[index] = (
+                f"{int(missed[index])} row(s) of its matrices miss their certificate{why}. {remedy}".rstrip()
+            )
         return Attribution(scores.masked_fill(batch.attention_mask == 0, 0.0), report, failed)
 
 

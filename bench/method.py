@@ -11,6 +11,7 @@ from typing import Any, ClassVar, dataclass_transform
 from torch import Tensor
 
 from whybench.bench.batch import Batch
+from whybench.bench.choices import Family
 from whybench.bench.classifier import Classifier
 from whybench.bench.errors import MethodError
 
@@ -44,7 +45,7 @@ class Method(ABC):
     """
 
     name: ClassVar[str]
-    family: ClassVar[str]
+    family: ClassVar[Family]
     signed: ClassVar[bool]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -17,7 +17,7 @@ OPERATORS: tuple[OperatorName, ...] = get_args(OperatorName)
 IdArray = NDArray[np.int32]
 
 
-class Row(NamedTuple):
+class Perturbation(NamedTuple):
     """One perturbed input without padding; each array is ``[tokens]``, int32.
 
     Attributes:
@@ -32,11 +32,13 @@ class Row(NamedTuple):
 
 
 def operator_for(classifier: Classifier, name: str | None = None) -> OperatorName:
-    """Check a removal operator against the tokenizer; None takes ``mask`` where there is a mask token, else ``delete``.
+    """Check a removal operator against tokenizer and model.
+
+    None takes ``mask`` where there is a mask token, else ``delete``.
 
     Raises:
         UnknownNameError: There is no such operator.
-        OperatorError: The tokenizer has no token for it.
+        OperatorError: The tokenizer has no token for it, or the model cannot leave positions where they are.
     """
     tokenizer = classifier.tokenizer
     if name is None:
@@ -48,6 +50,13 @@ def operator_for(classifier: Classifier, name: str | None = None) -> OperatorNam
         usable = [repr(other) for other in OPERATORS if needed[other] is not None]
         raise OperatorError(
             f"the tokenizer of {classifier.name!r} has no {name} token, which the operator {name!r} needs. "
+            f"Use {' or '.join(usable)} (--operator delete works everywhere)."
+        )
+    if name == "pad" and not classifier.positions.stay:
+        usable = [repr(other) for other in OPERATORS if other != "pad" and needed[other] is not None]
+        raise OperatorError(
+            f"{classifier.name!r} ({type(classifier.model).__name__}) counts positions by the attention mask and takes "
+            "no others, so that a token padded out would move all that follow; the operator 'pad' needs them to stay. "
             f"Use {' or '.join(usable)} (--operator delete works everywhere)."
         )
     return name
@@ -74,7 +83,7 @@ class Remover:
         self._units = batch.units.cpu().numpy()
         self._types = None if batch.token_type_ids is None else batch.token_type_ids.cpu().numpy().astype(np.int32)
 
-    def rows(self, index: int, removed: NDArray[np.bool_]) -> list[Row]:
+    def perturb(self, index: int, removed: NDArray[np.bool_]) -> list[Perturbation]:
         """The example with sets of units removed.
 
         Where nothing at all would be left (a tokenizer that adds no special tokens), the beginning-of-text token, or
@@ -90,21 +99,23 @@ class Remover:
         gone: NDArray[np.bool_] = removed[:, units] & (units >= 0)
         full = np.ones(length, dtype=np.int32)
         if self.operator == "mask":
-            return [Row(row, full, types) for row in np.where(gone, np.int32(self._substitute), ids)]
+            return [Perturbation(row, full, types) for row in np.where(gone, np.int32(self._substitute), ids)]
         nothing_left: NDArray[np.bool_] = np.all(gone, axis=1)
         if not nothing_left.any():
             if self.operator == "pad":
                 masks = (~gone).astype(np.int32)
                 padded = np.where(gone, np.int32(self._substitute), ids)
-                return [Row(row, mask, types) for row, mask in zip(padded, masks, strict=True)]
+                return [Perturbation(row, mask, types) for row, mask in zip(padded, masks, strict=True)]
             return [self._delete(ids, types, full, left) for left in ~gone]
-        empty = Row(np.array([self._placeholder], dtype=np.int32), full[:1], None if types is None else types[:1])
+        empty = Perturbation(
+            np.array([self._placeholder], dtype=np.int32), full[:1], None if types is None else types[:1]
+        )
         rows = []
         for k, gone_all in enumerate(nothing_left.tolist()):
-            rows.append(empty if gone_all else self.rows(index, removed[k : k + 1])[0])
+            rows.append(empty if gone_all else self.perturb(index, removed[k : k + 1])[0])
         return rows
 
     @staticmethod
-    def _delete(ids: IdArray, types: IdArray | None, full: IdArray, left: NDArray[np.bool_]) -> Row:
+    def _delete(ids: IdArray, types: IdArray | None, full: IdArray, left: NDArray[np.bool_]) -> Perturbation:
         short = ids[left]
-        return Row(short, full[: len(short)], None if types is None else types[left])
+        return Perturbation(short, full[: len(short)], None if types is None else types[left])

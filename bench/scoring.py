@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from whybench.bench.batch import Batch, UnitKind
+from whybench.bench.batch import Batch
+from whybench.bench.choices import OperatorName, UnitKind
 from whybench.bench.classifier import Classifier
 from whybench.bench.curves import Curves, Floats, Ints
 from whybench.bench.engine import ForwardEngine, Progress
 from whybench.bench.errors import ModelError, NonFiniteScoresError, ScoresError, ScoreShapeError
 from whybench.bench.metrics import FaithfulnessMetric, metrics_named
-from whybench.bench.operators import OperatorName, Remover, Row, operator_for
+from whybench.bench.operators import Perturbation, Remover, operator_for
+
+ROWS_AT_ONCE = 8192
 
 
 def score(
@@ -48,18 +50,21 @@ def score(
     Raises:
         ScoreShapeError, NonFiniteScoresError, ScoresError: The scores cannot be ranked.
         OperatorError: The tokenizer cannot serve the operator.
+        LabelError: The batch's target is not a label of the classifier, or not one per text.
         ModelError: The classifier is not in float32.
         UnknownNameError: No such metric or operator.
     """
     chosen = metrics_named(metrics)
     checked = operator_for(classifier, operator)
     require_float32(classifier)
+    if batch.target is not None:
+        classifier.target(batch)
     batch = batch.with_units(unit)
     check_scores(batch, token_scores, signed=signed)
     ranks = rankings(batch, [scores.numpy() for scores in batch.unit_scores(token_scores)], seed)
     recorded = record_curves(ForwardEngine(classifier), batch, checked, range(len(batch)), ranks, chosen)
     return {
-        metric.name: torch.tensor([metric.value(curves) for curves in recorded.curves], dtype=torch.float64)
+        metric.name: torch.tensor([metric.value(curves) for curves in recorded], dtype=torch.float64)
         for metric in chosen
     }
 
@@ -85,23 +90,23 @@ def check_shape(batch: Batch, token_scores: Tensor) -> None:
 def check_scores(batch: Batch, token_scores: Tensor, *, signed: bool) -> None:
     """Raise where scores cannot be ranked: another shape, NaN or infinity, negative where they are unsigned."""
     check_shape(batch, token_scores)
-    bad = unrankable(batch, token_scores, signed=signed)
-    for index, reason in bad.items():
-        kind = NonFiniteScoresError if "finite" in reason else ScoresError
-        raise kind(f"example {batch.ids[index]!r} (index {index}): {reason}")
+    for index, error in unrankable(batch, token_scores, signed=signed).items():
+        raise type(error)(f"example {batch.ids[index]!r} (index {index}): {error}")
 
 
-def unrankable(batch: Batch, token_scores: Tensor, *, signed: bool) -> dict[int, str]:
+def unrankable(batch: Batch, token_scores: Tensor, *, signed: bool) -> dict[int, ScoresError]:
     """Examples whose scores cannot be ranked, with the reason; scores of special tokens and padding are not read."""
     scores, units = token_scores.detach().cpu(), batch.units.cpu() >= 0
-    reasons: dict[int, str] = {}
+    reasons: dict[int, ScoresError] = {}
     for i in range(len(batch)):
         row = scores[i][units[i]]
-        if not torch.isfinite(row).all():
-            count = int((~torch.isfinite(row)).sum())
-            reasons[i] = f"{count} of {len(row)} scores are not finite (NaN or infinity), so they cannot be ranked."
+        bad = int((~torch.isfinite(row)).sum())
+        if bad:
+            reasons[i] = NonFiniteScoresError(
+                f"{bad} of {len(row)} scores are not finite (NaN or infinity), so they cannot be ranked."
+            )
         elif not signed and (row < 0).any():
-            reasons[i] = (
+            reasons[i] = ScoresError(
                 f"an unsigned score is negative ({float(row.min()):.3g}); take its magnitude, or declare it signed."
             )
     return reasons
@@ -124,21 +129,6 @@ def rankings(batch: Batch, unit_scores: Sequence[Floats], seed: int) -> list[Int
     return ranks
 
 
-@dataclass(frozen=True, eq=False)
-class Recorded:
-    """Curves per ranking, with the frozen targets.
-
-    Attributes:
-        curves: One per ranking.
-        target: The frozen target of each ranking's example, ``[rankings]``.
-        original: Probabilities of all labels on the unperturbed input, ``[rankings, labels]``.
-    """
-
-    curves: list[Curves]
-    target: Ints
-    original: Floats
-
-
 def record_curves(
     engine: ForwardEngine,
     batch: Batch,
@@ -147,49 +137,63 @@ def record_curves(
     ranks: Sequence[Ints],
     metrics: Sequence[FaithfulnessMetric],
     progress: Progress | None = None,
-) -> Recorded:
+) -> list[Curves]:
     """Record what the metrics need, for any number of rankings of any methods in one go.
 
     Args:
         engine: Answers each distinct input once.
-        batch: The examples.
+        batch: The examples. Their target, or else the engine's prediction, is what the curves are of.
         operator: The checked removal operator.
         examples: The example in the batch that each ranking is about.
         ranks: Rank of every unit, ``[units]`` each, 0 for the best.
         metrics: They say which sizes k they need.
-        progress: See `ForwardEngine.probabilities`.
+        progress: Called with the number of rankings done and to do.
+
+    Returns:
+        The curves of each ranking.
     """
     remover = Remover(engine.classifier, batch, operator)
-    rows: list[Row] = []
-    sizes: list[tuple[Ints, Ints]] = []
+    frozen = None if batch.target is None else batch.target.cpu().numpy()
+    curves: list[Curves] = []
+    pending: list[tuple[int, Ints, Ints, int]] = []
+    rows: list[Perturbation] = []
+
+    def answer() -> None:
+        answers, start = engine.probabilities(rows), 0
+        for index, removed_k, kept_k, units in pending:
+            stop = start + len(removed_k) + len(kept_k)
+            target = int(answers[start].argmax()) if frozen is None else int(frozen[index])
+            curves.append(_curves(units, target, answers[start:stop], removed_k, kept_k))
+            start = stop
+        if progress is not None:
+            progress(len(curves), len(ranks))
+        pending.clear()
+        rows.clear()
+
     for index, rank in zip(examples, ranks, strict=True):
         removed_k, kept_k = _sizes(len(rank), metrics)
         sets = np.concatenate((rank[None, :] < removed_k[:, None], rank[None, :] >= kept_k[:, None]))
-        rows.extend(remover.rows(index, sets))
-        sizes.append((removed_k, kept_k))
-    answers = engine.probabilities(rows, progress)
+        rows.extend(remover.perturb(index, sets))
+        pending.append((index, removed_k, kept_k, len(rank)))
+        # many at once, so that batches are full, but not all: a long text gives hundreds of inputs
+        if len(rows) >= ROWS_AT_ONCE:
+            answer()
+    if pending:
+        answer()
+    return curves
 
-    frozen = None if batch.target is None else batch.target.cpu().numpy()
-    curves, targets, originals, start = [], [], [], 0
-    for index, rank, (removed_k, kept_k) in zip(examples, ranks, sizes, strict=True):
-        middle = start + len(removed_k)
-        stop = middle + len(kept_k)
-        original = answers[start]
-        target = int(original.argmax()) if frozen is None else int(frozen[index])
-        curves.append(
-            Curves(
-                units=len(rank),
-                removed_k=removed_k,
-                removed_p=answers[start:middle, target],
-                removed_flipped=answers[start:middle].argmax(axis=1) != target,
-                kept_k=kept_k,
-                kept_p=answers[middle:stop, target],
-            )
-        )
-        targets.append(target)
-        originals.append(original)
-        start = stop
-    return Recorded(curves, np.array(targets, dtype=np.int64), np.array(originals))
+
+def _curves(units: int, target: int, answers: Floats, removed_k: Ints, kept_k: Ints) -> Curves:
+    """Curves of one ranking from the probabilities ``[removed_k + kept_k, labels]`` of its inputs."""
+    removed, kept = answers[: len(removed_k)], answers[len(removed_k) :]
+    return Curves(
+        units=units,
+        removed_k=removed_k,
+        removed_p=removed[:, target],
+        removed_flipped=removed.argmax(axis=1) != target,
+        kept_k=kept_k,
+        kept_p=kept[:, target],
+    )
 
 
 def _sizes(n: int, metrics: Sequence[FaithfulnessMetric]) -> tuple[Ints, Ints]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
+from whybench.bench.choices import OperatorName
+
 
 class Span(NamedTuple):
     """Characters ``[start, end)`` of one segment of an example (0: ``text``, 1: ``text_pair``)."""
@@ -77,7 +79,7 @@ class Task(ABC):
     suite: ClassVar[str]
     default_model: ClassVar[str]
     default_model_revision: ClassVar[str | None] = None
-    operator: ClassVar[Literal["mask", "delete", "pad"] | None] = None
+    operator: ClassVar[OperatorName | None] = None
     evidence: ClassVar[Literal["planted", "human"] | None] = None
     dataset: ClassVar[str | None] = None
     licence: ClassVar[str] = ""

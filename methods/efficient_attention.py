@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from whybench.bench.matrices import Matrices, MatrixMethod
-from whybench.methods._output_preserving import Kind, Solution, solve
+from whybench.methods._output_preserving import (
+    GAP_TOLERANCE,
+    RESIDUAL_TOLERANCE,
+    ROW_SUM_TOLERANCE,
+    Kind,
+    Solution,
+    solve,
+)
 
 __all__ = ["EfficientAttention", "Kind", "Solution", "solve"]
+
+REMEDY = "Attention in half precision has row sums too far from 1: run the method in float32 (--dtype float32)."
 
 
 class EfficientAttention(MatrixMethod):
@@ -40,4 +50,10 @@ class EfficientAttention(MatrixMethod):
                 "null_dimension": solution.null_dimension.double(),
             },
             certified=solution.certified,
+            tolerances={
+                "residual": RESIDUAL_TOLERANCE,
+                "row_sum_error": ROW_SUM_TOLERANCE,
+                "duality_gap": GAP_TOLERANCE,
+            },
+            remedy=REMEDY if weights.dtype in (torch.float16, torch.bfloat16) else "",
         )

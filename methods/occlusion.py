@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from whybench.bench.batch import Batch
+from whybench.bench.choices import OperatorName
 from whybench.bench.classifier import Classifier
 from whybench.bench.engine import ForwardEngine
 from whybench.bench.method import Method
-from whybench.bench.operators import Remover, Row, operator_for
+from whybench.bench.operators import Perturbation, Remover, operator_for
 
 
 class Occlusion(Method):
@@ -27,17 +26,17 @@ class Occlusion(Method):
 
     name, family, signed = "occlusion", "perturbation", True
 
-    operator: Literal["mask", "delete", "pad"] | None = None
+    operator: OperatorName | None = None
 
     def attribute(self, classifier: Classifier, batch: Batch) -> Tensor:
         """Differences of probabilities, ``[batch, tokens]``."""
         frozen = None if batch.target is None else classifier.target(batch).tolist()
         remover = Remover(classifier, batch, operator_for(classifier, self.operator))
         counts = batch.unit_counts().tolist()
-        rows: list[Row] = []
+        rows: list[Perturbation] = []
         for index, n in enumerate(counts):
             # first nothing removed, then one unit each
-            rows.extend(remover.rows(index, np.vstack((np.zeros((1, n), dtype=bool), np.eye(n, dtype=bool)))))
+            rows.extend(remover.perturb(index, np.vstack((np.zeros((1, n), dtype=bool), np.eye(n, dtype=bool)))))
         answers = torch.from_numpy(ForwardEngine(classifier).probabilities(rows))
 
         scores = torch.zeros(batch.input_ids.shape, dtype=torch.float64)

@@ -101,10 +101,23 @@ def build_config(family: str, tokenizer: PreTrainedTokenizerFast, **changes):
             "sep_token_id": tokenizer.sep_token_id,
         },
         "gpt2": {"n_embd": 32, "n_layer": LAYERS, "n_head": HEADS, "n_inner": 48, "n_positions": MAX_LENGTH},
+        "opt": {"ffn_dim": 48, "word_embed_proj_dim": 32},
+        "bart": {
+            "d_model": 32,
+            "encoder_layers": LAYERS,
+            "decoder_layers": LAYERS,
+            "encoder_attention_heads": HEADS,
+            "decoder_attention_heads": HEADS,
+            "encoder_ffn_dim": 48,
+            "decoder_ffn_dim": 48,
+            "decoder_start_token_id": tokenizer.eos_token_id,
+        },
         "llama": {"num_key_value_heads": 2},
         "qwen3": {"num_key_value_heads": 2, "head_dim": 12},
         UNSUPPORTED: {"relative_attention": True, "position_buckets": 8, "pos_att_type": ["p2c", "c2p"]},
     }
+    if family == "bloom":
+        settings |= {"n_layer": LAYERS, "n_head": HEADS}
     if family in ("distilbert", "gpt2"):
         settings = {k: v for k, v in settings.items() if k.endswith("_id") or k in ("vocab_size", "num_labels")}
         settings |= {} if family == "gpt2" else {"max_position_embeddings": MAX_LENGTH}
@@ -117,7 +130,7 @@ def build_tokenizer(family: str) -> PreTrainedTokenizerFast:
         return _wordpiece(segments=family != "distilbert")
     if family in ("albert", UNSUPPORTED):
         return _unigram()
-    if family == "roberta":
+    if family in ("roberta", "bart"):
         around = {"single": "<s> $A </s>", "pair": "<s> $A </s> </s> $B </s>"}
         names = {
             "bos": "<s>",
@@ -137,6 +150,7 @@ def build_tokenizer(family: str) -> PreTrainedTokenizerFast:
     if family == "llama":
         around = {"single": "<s> $A", "pair": "<s> $A <s> $B"}
         return byte_level({"bos": "<s>", "eos": "</s>"}, around)
+    # Qwen; OPT and BLOOM have padding, too
     return byte_level({"pad": "<|endoftext|>", "eos": "<|im_end|>"})
 
 

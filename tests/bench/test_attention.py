@@ -294,11 +294,18 @@ def test_architecture_without_the_interface_is_an_error(caplog):
     assert gradient[0].abs().sum() > 0
 
 
-def test_encoder_with_decoder_is_an_error():
-    classifier = fresh_classifier("bert")
-    classifier.model.config.is_encoder_decoder = True
-    with pytest.raises(UnsupportedArchitectureError, match="an encoder and a decoder"):
-        classifier.attention(classifier.encode(TEXTS))
+@pytest.mark.parametrize("aggregation", ["readout", "mean", "rollout"])
+def test_encoder_with_decoder_is_an_error(aggregation):
+    classifier = tiny_classifier("bart")
+    batch = classifier.encode(TEXTS)
+    attempts = (
+        lambda: classifier.attention(batch),
+        lambda: RawAttention(aggregation=aggregation).attribute(classifier, batch),
+        lambda: EfficientAttention(aggregation=aggregation).attribute(classifier, batch),
+    )
+    for attempt in attempts:
+        with pytest.raises(UnsupportedArchitectureError, match=r"BartFor.*an encoder and a decoder.*no attention"):
+            attempt()
 
 
 def test_layer_that_does_more_than_weights_times_values_is_an_error(monkeypatch):

@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import softmax
 
 from whybench.bench.classifier import Classifier
-from whybench.bench.errors import LabelError, ModelError
+from whybench.bench.errors import LabelError, ModelError, UnsupportedArchitectureError
 from whybench.tests.models import (
     DECODERS,
     FAMILIES,
@@ -148,6 +148,60 @@ def test_weights_gather_no_gradients_and_flags_come_back():
         assert not any(parameter.requires_grad for parameter in parameters)
         raise ZeroDivisionError
     assert [parameter.requires_grad for parameter in parameters] == flags
+
+
+def test_encoder_with_decoder_has_no_gradient():
+    classifier = tiny_classifier("bart")
+    batch = classifier.encode(TEXTS)
+    before = state_of(classifier.model)
+    plain = torch.stack([plain_logits(classifier, text) for text in TEXTS])
+    with torch.no_grad():
+        torch.testing.assert_close(classifier.logits(batch), plain, rtol=0, atol=1e-4)
+    attempts = (
+        lambda: classifier.embeddings(batch),
+        lambda: classifier.logits_from_embeddings(torch.zeros(1), batch),
+        lambda: classifier.embedding_gradient(batch),
+        lambda: classifier.readout,
+    )
+    for attempt in attempts:
+        with pytest.raises(UnsupportedArchitectureError, match=r"BartFor.*an encoder and a decoder.*needs no gradient"):
+            attempt()
+    assert state_of(classifier.model) == before
+
+
+def detached(embed):
+    return lambda ids: embed(ids).detach()
+
+
+def unhooked(embed):
+    return lambda ids: embed.weight[ids]
+
+
+@pytest.mark.parametrize("change", [detached, unhooked])
+def test_embeddings_that_the_logits_do_not_depend_on(change):
+    classifier = fresh_classifier("llama")
+    batch = classifier.encode(TEXTS)
+    embed = classifier.embedding_layer
+
+    class Changed(torch.nn.Module):
+        def forward(self, ids):
+            return change(embed)(ids)
+
+    classifier.model.model.embed_tokens = Changed()
+    classifier.model.get_input_embeddings = lambda: embed
+    before = state_of(classifier.model)
+    with pytest.raises(UnsupportedArchitectureError, match=r"LlamaFor.*do not depend on.*\(Embedding\)"):
+        classifier.embedding_gradient(batch)
+    assert state_of(classifier.model) == before
+
+
+def test_embeddings_that_only_some_other_gradient_reaches(monkeypatch):
+    """The logits have a gradient, though none of the embeddings."""
+    classifier = fresh_classifier("llama")
+    other, plain = torch.zeros(1, requires_grad=True), classifier.logits
+    monkeypatch.setattr(classifier, "logits", lambda batch: plain(batch).detach() + other)
+    with pytest.raises(UnsupportedArchitectureError, match="do not depend on"):
+        classifier.embedding_gradient(classifier.encode(TEXTS))
 
 
 # ---- the target -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import torch
 
 from whybench.bench.engine import ForwardEngine
 from whybench.bench.errors import ModelError, ParameterError
-from whybench.bench.operators import Remover, Row
+from whybench.bench.operators import Perturbation, Remover
 
 
 def rows_of(classifier, batch, operator, seed=0):
@@ -14,7 +14,7 @@ def rows_of(classifier, batch, operator, seed=0):
     random = np.random.default_rng(seed)
     rows = []
     for index, n in enumerate(batch.unit_counts().tolist()):
-        rows += remover.rows(index, random.random((7, n)) < random.random((7, 1)))
+        rows += remover.perturb(index, random.random((7, n)) < random.random((7, 1)))
     return rows
 
 
@@ -56,7 +56,9 @@ def test_mask_and_segments_tell_inputs_apart(xor_classifier):
     masked = np.array([1, 1, 0, 1], dtype=np.int32)
     segments = np.array([0, 0, 1, 1], dtype=np.int32)
     engine = ForwardEngine(xor_classifier)
-    engine.probabilities([Row(ids, ones, 0 * ones), Row(ids, masked, 0 * ones), Row(ids, ones, segments)])
+    engine.probabilities(
+        [Perturbation(ids, ones, 0 * ones), Perturbation(ids, masked, 0 * ones), Perturbation(ids, ones, segments)]
+    )
     assert engine.counts.forwarded == 3
 
 
@@ -110,6 +112,16 @@ def test_an_output_that_is_not_finite_is_an_error(xor_classifier, xor_batch, mon
     monkeypatch.setattr(xor_classifier, "logits_from_ids", lambda *inputs: plain(*inputs) * torch.nan)
     with pytest.raises(ModelError, match="not finite"):
         ForwardEngine(xor_classifier).probabilities(rows_of(xor_classifier, xor_batch, "mask"))
+
+
+def test_what_it_remembers_outgrows_its_first_room(xor_classifier):
+    engine = ForwardEngine(xor_classifier)
+    ones = np.ones(3, dtype=np.int32)
+    rows = [Perturbation(np.array([2, 5 + i % 40, 5 + i // 40], dtype=np.int32), ones, 0 * ones) for i in range(1500)]
+    first = engine.probabilities(rows)
+    assert engine.counts.forwarded == 1500
+    np.testing.assert_array_equal(engine.probabilities(rows[::-1]), first[::-1])
+    assert engine.counts.forwarded == 1500
 
 
 def test_progress_and_nothing_to_do(xor_classifier, xor_batch):

@@ -8,6 +8,7 @@ from whybench.bench.classifier import Classifier
 from whybench.bench.engine import ForwardEngine
 from whybench.bench.errors import OperatorError, UnknownNameError
 from whybench.bench.operators import OPERATORS, Remover, operator_for
+from whybench.bench.positions import positions_of
 from whybench.tests.models import (
     DECODERS,
     ENCODERS,
@@ -18,6 +19,7 @@ from whybench.tests.models import (
     build_tokenizer,
     byte_level,
     fresh_classifier,
+    state_of,
     tiny_classifier,
 )
 
@@ -59,7 +61,7 @@ def test_rows_agree_with_the_reference(family, operator, texts, unit):
         sets = np.vstack((np.zeros((1, n), dtype=bool), np.eye(n, dtype=bool), random.random((4, n)) < 0.5))
         special = bool((batch.units[index][batch.attention_mask[index] == 1] == -1).any())
         sets = sets if special else sets[~sets.all(axis=1)]
-        rows = remover.rows(index, sets)
+        rows = remover.perturb(index, sets)
         assert len(rows) == len(sets)
         for row, removed in zip(rows, sets, strict=True):
             ids, mask, types = reference(classifier, batch, index, set(np.flatnonzero(removed).tolist()), operator)
@@ -73,7 +75,7 @@ def test_rows_agree_with_the_reference(family, operator, texts, unit):
 def test_special_tokens_stay(operator):
     classifier = tiny_classifier("bert")
     batch = classifier.encode(TEXTS)
-    (row,) = Remover(classifier, batch, operator).rows(0, np.ones((1, 19), dtype=bool))
+    (row,) = Remover(classifier, batch, operator).perturb(0, np.ones((1, 19), dtype=bool))
     first, last, mask, pad = (
         classifier.tokenizer.convert_tokens_to_ids(f"[{t}]") for t in ("CLS", "SEP", "MASK", "PAD")
     )
@@ -89,7 +91,7 @@ def test_where_nothing_is_left_a_placeholder_stands(family, operator):
     remover = Remover(classifier, batch, operator)
     n = int(batch.unit_counts()[0])
     sets = np.array([[True] * n, [False] + [True] * (n - 1), [True] * n])
-    rows = remover.rows(0, sets)
+    rows = remover.perturb(0, sets)
     expected = classifier.tokenizer.bos_token_id if family == "gpt2" else classifier.tokenizer.eos_token_id
     for row in (rows[0], rows[2]):
         assert row.ids.tolist() == [expected]
@@ -102,7 +104,7 @@ def test_where_nothing_is_left_a_placeholder_stands(family, operator):
 def test_placeholder_of_a_tokenizer_without_special_tokens():
     classifier = fresh_classifier("gpt2", tokenizer=byte_level({}))
     batch = classifier.encode(TEXTS[:1])
-    (row,) = Remover(classifier, batch, "delete").rows(0, np.ones((1, int(batch.unit_counts()[0])), dtype=bool))
+    (row,) = Remover(classifier, batch, "delete").perturb(0, np.ones((1, int(batch.unit_counts()[0])), dtype=bool))
     assert row.ids.tolist() == [classifier.pad_id]
 
 
@@ -132,7 +134,7 @@ def test_pad_takes_tokens_out_and_leaves_positions(family):
     sets = random.random((3, n)) < 0.4
     sets[:, -1] = False
     sets[:, 0] = True
-    rows = Remover(classifier, batch, operator_for(classifier, "pad")).rows(0, sets)
+    rows = Remover(classifier, batch, operator_for(classifier, "pad")).perturb(0, sets)
     answers = ForwardEngine(classifier).probabilities(rows)
     offset = 2 if family == "roberta" else 0
     positions = list(range(offset, offset + batch.input_ids.shape[1]))
@@ -157,7 +159,7 @@ def test_positions_are_not_counted_by_the_padding_token(family):
     assert classifier.max_length == 48
     batch = classifier.encode(TEXTS[:1])
     n = int(batch.unit_counts()[0])
-    rows = Remover(classifier, batch, "pad").rows(0, np.eye(n, dtype=bool)[:3])
+    rows = Remover(classifier, batch, "pad").perturb(0, np.eye(n, dtype=bool)[:3])
     answers = ForwardEngine(classifier).probabilities(rows)
     for answer, row in zip(answers, rows, strict=True):
         inputs = {"input_ids": batch.input_ids, "attention_mask": torch.from_numpy(row.mask).long()[None]}
@@ -166,6 +168,65 @@ def test_positions_are_not_counted_by_the_padding_token(family):
             shifted = classifier.model(**inputs | {"input_ids": torch.from_numpy(row.ids).long()[None]})
         torch.testing.assert_close(torch.from_numpy(answer).float(), expected, rtol=0, atol=2e-5)
         assert (shifted.logits[0].softmax(-1) - expected).abs().max() > 1e-4
+
+
+def test_positions_are_not_counted_by_the_attention_mask():
+    """OPT's own positions would close up; given ones stay, and change nothing where nothing is taken out."""
+    classifier = tiny_classifier("opt")
+    batch = classifier.encode(TEXTS)
+    with torch.no_grad():
+        for i, text in enumerate(TEXTS):
+            plain = classifier.model(**classifier.tokenizer(text, return_tensors="pt")).logits[0]
+            torch.testing.assert_close(classifier.logits(batch)[i], plain, rtol=0, atol=1e-4)
+    batch = batch.select([0])
+    n = int(batch.unit_counts()[0])
+    sets = np.random.default_rng(1).random((3, n)) < 0.4
+    sets[:, -1], sets[:, 0] = False, True
+    rows = Remover(classifier, batch, operator_for(classifier, "pad")).perturb(0, sets)
+    answers = ForwardEngine(classifier).probabilities(rows)
+    positions = list(range(batch.input_ids.shape[1]))
+    for answer, row in zip(answers, rows, strict=True):
+        ids, mask = row.ids.tolist(), row.mask.tolist()
+        expected = by_hand(classifier, ids, mask, None, positions)
+        torch.testing.assert_close(torch.from_numpy(answer).float(), expected, rtol=0, atol=5e-5)
+        with torch.no_grad():
+            own = classifier.model(input_ids=torch.tensor([ids]), attention_mask=torch.tensor([mask])).logits[0]
+        closed_up = by_hand(classifier, ids, mask, None, compact(mask, 0))
+        torch.testing.assert_close(own.softmax(-1), closed_up, rtol=0, atol=5e-5)
+        assert np.abs(answer - closed_up.double().numpy()).max() > 1e-4
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "mpnet"])
+def test_positions_of_the_tested_families(family):
+    counted = family in ("roberta", "mpnet")
+    tokenizer = build_tokenizer("roberta" if counted else family)
+    model = build_model(family, tokenizer)
+    before = state_of(model)
+    assert positions_of(model, token_id=7) == (2 if counted else None, True)
+    assert state_of(model) == before
+
+
+@pytest.mark.parametrize(("family", "changes"), [("bloom", {}), ("falcon", {"alibi": True})])
+def test_pad_is_refused_where_positions_cannot_be_given(family, changes):
+    classifier = fresh_classifier(family, **changes)
+    assert not classifier.positions.stay
+    with pytest.raises(OperatorError, match=rf"tiny-{family}.*by the attention mask.*Use 'delete'"):
+        operator_for(classifier, "pad")
+    assert operator_for(classifier) == operator_for(classifier, "delete") == "delete"
+    classifier.tokenizer.add_special_tokens({"mask_token": "a"})
+    with pytest.raises(OperatorError, match="Use 'mask' or 'delete'"):
+        operator_for(classifier, "pad")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(("family", "expected"), [("bert", (None, True)), ("opt", (0, True)), ("bloom", (None, False))])
+def test_precision_makes_no_difference_to_positions(family, expected, dtype):
+    tokenizer = build_tokenizer(family)
+    assert Classifier(build_model(family, tokenizer).to(dtype), tokenizer).positions == expected
+
+
+def test_falcon_without_alibi_is_served():
+    assert fresh_classifier("falcon").positions == (None, True)
 
 
 @pytest.mark.parametrize("tokenizer_pads_with", ["the model's", "another token"])
@@ -179,7 +240,7 @@ def test_decoder_reads_the_last_token_that_pad_leaves(tokenizer_pads_with):
     n = int(batch.unit_counts()[0])
     removed = np.zeros((1, n), dtype=bool)
     removed[0, -2:] = True
-    rows = Remover(classifier, batch, "pad").rows(0, removed)
+    rows = Remover(classifier, batch, "pad").perturb(0, removed)
     left = batch.input_ids[:, : int((batch.units[0] < n - 2).sum())]
     with torch.no_grad():
         expected = model(input_ids=left).logits[0].softmax(-1)
@@ -192,7 +253,7 @@ def test_delete_is_the_shorter_text(family):
     classifier = tiny_classifier(family)
     batch = classifier.encode(["the film was bad", "the film bad"])
     removed = np.array([[False, False, True, False]])
-    rows = Remover(classifier, batch, "delete").rows(0, removed)
+    rows = Remover(classifier, batch, "delete").perturb(0, removed)
     assert rows[0].ids.tolist() == batch.input_ids[1, : batch.lengths()[1]].tolist()
     answer = torch.from_numpy(ForwardEngine(classifier).probabilities(rows)).float()
     torch.testing.assert_close(answer, classifier.probabilities(batch.select([1])), rtol=0, atol=2e-5)

@@ -8,6 +8,7 @@ import torch
 
 import whybench
 from whybench.bench.errors import (
+    LabelError,
     ModelError,
     NonFiniteScoresError,
     OperatorError,
@@ -116,6 +117,23 @@ def test_a_given_target_is_kept(xor_classifier, xor_batch):
     assert torch.equal(same["comprehensiveness"], plain["comprehensiveness"])
     # two labels: what one loses the other gains
     assert torch.allclose(other["comprehensiveness"], -plain["comprehensiveness"], atol=1e-6)
+
+
+@pytest.mark.parametrize("target", [[-1] * 12, [2] * 12, [0, 1]])
+def test_a_target_that_the_model_does_not_have(xor_classifier, xor_batch, target):
+    scores = torch.rand(xor_batch.input_ids.shape)
+    with pytest.raises(LabelError, match="target"):
+        whybench.score(xor_classifier, xor_batch.with_target(torch.tensor(target)), scores)
+
+
+def test_recording_in_pieces_changes_nothing(xor_classifier, xor_batch, monkeypatch):
+    from whybench.bench import scoring
+
+    scores = torch.rand(xor_batch.input_ids.shape, generator=torch.Generator().manual_seed(7))
+    whole = whybench.score(xor_classifier, xor_batch, scores)
+    monkeypatch.setattr(scoring, "ROWS_AT_ONCE", 1)
+    pieces = whybench.score(xor_classifier, xor_batch, scores)
+    assert all(torch.allclose(whole[name], pieces[name], atol=1e-6) for name in whole)
 
 
 def test_scores_of_special_tokens_and_padding_are_not_read(xor_classifier, xor_batch):

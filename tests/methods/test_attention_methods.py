@@ -17,6 +17,7 @@ from whybench.tests.models import (
     LAYERS,
     READOUT,
     TEXTS,
+    fresh_classifier,
     tiny_classifier,
 )
 
@@ -103,10 +104,49 @@ def test_rows_that_are_read_need_a_certificate(aggregation):
     partly = PartlyCertified(certified=tuple(range(short)), aggregation=aggregation)
     attribution = partly.explain(classifier, batch)
     assert list(attribution.failed) == [0]
-    assert f"{(long - short) * HEADS} row(s)" in attribution.failed[0]
+    layers = 1 if aggregation == "readout" else LAYERS
+    rows = (long - short) * HEADS * layers
+    assert attribution.failed[0] == f"{rows} row(s) of its matrices miss their certificate."
     assert attribution.report["number"].tolist() == [long - 1, short - 1]
     with pytest.raises(MethodError, match=rf"partly_certified.*no answer for example {batch.ids[0]!r}"):
         partly.attribute(classifier, batch)
+
+
+class Tolerant(PartlyCertified):
+    """Certified up to a tolerance, and with a remedy of each of its layers."""
+
+    name = "tolerant"
+
+    def transform(self, weights, values, allowed):
+        made = super().transform(weights, values, allowed)
+        number = made.report["number"]
+        figures = {"number": number, "unlike": number * torch.nan, "small": number * 0, "free": number}
+        tolerances = {"number": 2.0, "unlike": 1.0, "small": 1.0}
+        return Matrices(weights, figures, made.certified, tolerances, "Take fewer words.")
+
+
+@pytest.mark.parametrize("aggregation", ["readout", "mean"])
+def test_message_says_which_tolerance_was_missed_and_what_to_do(aggregation):
+    classifier = tiny_classifier("modernbert")
+    batch = classifier.encode(TEXTS[:1])
+    n = int(batch.lengths()[0])
+    attribution = Tolerant(certified=tuple(range(n - 1)), aggregation=aggregation).explain(classifier, batch)
+    rows = HEADS * (1 if aggregation == "readout" else LAYERS)
+    assert attribution.failed == {
+        0: f"{rows} row(s) of its matrices miss their certificate (number up to {n - 1:.1e}, allowed 2e+00; "
+        "unlike up to nan, allowed 1e+00). Take fewer words."
+    }
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_attention_in_half_precision_misses_its_certificate(dtype):
+    classifier = fresh_classifier("bert")
+    classifier.model.to(dtype)
+    batch = classifier.encode(TEXTS)
+    with pytest.raises(MethodError, match=r"certificate \(residual up to \S+, allowed 1e-06\)\.") as caught:
+        load_method("efficient_attention").attribute(classifier, batch)
+    assert "run the method in float32 (--dtype float32)" in str(caught.value)
+    assert "null_dimension" not in str(caught.value)
 
 
 def test_rows_that_are_not_read_need_no_certificate():

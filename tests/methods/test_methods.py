@@ -163,6 +163,36 @@ def test_gradient_x_input_of_rounding_errors_is_no_answer():
         load_method("gradient_x_input").attribute(classifier, batch)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_gradient_x_input_of_rounding_errors_in_half_precision(dtype):
+    for seed in range(4):
+        for family, failed in (("modernbert", list(range(len(TEXTS)))), ("bert", []), ("llama", [])):
+            classifier = fresh_classifier(family, seed=seed)
+            classifier.model.to(dtype)
+            batch = classifier.encode(TEXTS)
+            attribution = load_method("gradient_x_input").explain(classifier, batch)
+            assert list(attribution.failed) == failed
+            embeddings, gradient = (tensor.double() for tensor in classifier.embedding_gradient(batch))
+            # each product is that of the rounded numbers, not rounded once more
+            assert attribution.scores.dtype == torch.float32
+            largest = float((embeddings.norm(dim=-1) * gradient.norm(dim=-1)).max())
+            expected = (embeddings * gradient).sum(dim=-1) * batch.attention_mask
+            torch.testing.assert_close(attribution.scores.double(), expected, rtol=0, atol=1e-6 * largest)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_encoder_with_decoder(name):
+    """An answer, or an error that says what is wrong and what to use."""
+    classifier = tiny_classifier("bart")
+    batch = classifier.encode(TEXTS)
+    if name in ("random", "occlusion"):
+        scores = method_named(name).attribute(classifier, batch)
+        assert scores[0].std() > 0
+        return
+    with pytest.raises(UnsupportedArchitectureError, match="an encoder and a decoder"):
+        method_named(name).attribute(classifier, batch)
+
+
 @pytest.fixture(params=sorted({*FAMILIES, UNSUPPORTED} - {"modernbert"}))
 def classifier_with_length(request):
     return tiny_classifier(request.param)
