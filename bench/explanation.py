@@ -11,9 +11,10 @@ from rich.text import Text
 from whybench.bench.classifier import Classifier
 from whybench.bench.method import Method
 from whybench.bench.scoring import check_scores
+from whybench.bench.segments import Stretch, stretches
 
-# Okabe and Ito's blue and vermilion: told apart with any colour vision
-SUPPORTS, OPPOSES = (0, 114, 178), (213, 94, 0)
+# Okabe and Ito's blue and vermilion: told apart with any colour vision; a third hue where there is no sign
+SUPPORTS, OPPOSES, MATTERS = (0, 114, 178), (213, 94, 0), (91, 79, 184)
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Explanation:
         scores: Per unit its score.
         truncated: Whether the text was longer than the model's limit.
         report: What the method reports about its answer.
+        signed: Whether a negative score says "opposes"; else scores say only how much a unit matters.
     """
 
     method: str
@@ -41,6 +43,28 @@ class Explanation:
     scores: tuple[float, ...]
     truncated: bool
     report: dict[str, float]
+    signed: bool = True
+
+    @property
+    def caption(self) -> str:
+        """What the colours say."""
+        if self.signed:
+            return "Blue supports the prediction, orange opposes it."
+        return "The stronger the violet, the more it matters, for or against."
+
+    def stretches(self) -> list[Stretch]:
+        """The text cut at its units, every character once."""
+        return stretches(self.text, ((start, end, unit) for unit, (start, end) in enumerate(self.spans)))
+
+    def hue(self, shade: float) -> tuple[int, int, int]:
+        """Red, green and blue of a shade's full colour."""
+        if not self.signed:
+            return MATTERS
+        return SUPPORTS if shade >= 0 else OPPOSES
+
+    def written(self, score: float) -> str:
+        """A score as text, with its sign where signs mean something."""
+        return f"{score:+.4g}" if self.signed else f"{score:.4g}"
 
     def shades(self) -> list[float]:
         """Scores relative to the largest magnitude, in [-1, 1]."""
@@ -74,21 +98,18 @@ def explain_text(classifier: Classifier, method: Method, text: str, text_pair: s
         scores=tuple(batch.unit_scores(attribution.scores)[0].tolist()),
         truncated=batch.truncated[0],
         report={name: float(figure[0]) for name, figure in attribution.report.items()},
+        signed=method.signed,
     )
 
 
 def to_terminal(explanation: Explanation) -> Text:
-    """The text with each unit on its score's colour: blue supports the prediction, orange opposes it."""
-    text = Text()
-    end = 0
-    for (start, stop), shade in zip(explanation.spans, explanation.shades(), strict=True):
-        text.append(explanation.text[end:start])
+    """The text with each unit on its score's colour (see `Explanation.caption`)."""
+    text, shades = Text(), explanation.shades()
+    for stretch in explanation.stretches():
+        shade = 0.0 if stretch.unit is None else shades[stretch.unit]
         # towards the colour from black, with text that stays readable on it
-        background = [round(channel * abs(shade)) for channel in (SUPPORTS if shade >= 0 else OPPOSES)]
-        style = "" if abs(shade) < 0.05 else f"#ffffff on #{bytes(background).hex()}"
-        text.append(explanation.text[start:stop], style=style)
-        end = stop
-    text.append(explanation.text[end:])
+        background = [round(channel * abs(shade)) for channel in explanation.hue(shade)]
+        text.append(stretch.text, style="" if abs(shade) < 0.05 else f"#ffffff on #{bytes(background).hex()}")
     return text
 
 
@@ -105,7 +126,7 @@ td, th {{ padding: 0 1rem 0 0; text-align: left; }} td + td {{ text-align: right
 small {{ opacity: .75; }}
 </style>
 <h1>{prediction} <small>p = {probability:.3f}</small></h1>
-<p><small>{method} on {model}. Blue supports the prediction, orange opposes it; hover for the scores.{note}</small></p>
+<p><small>{method} on {model}. {caption} Hover for the scores.{note}</small></p>
 <p class="text">{body}</p>
 <details><summary>Scores</summary><table><tr><th>unit</th><th>score</th></tr>{rows}</table></details>
 </html>
@@ -114,22 +135,26 @@ small {{ opacity: .75; }}
 
 def to_html(explanation: Explanation) -> str:
     """A page of its own, with the scores as colours, on hover, and in a table; the text is escaped."""
-    body, rows, end = [], [], 0
-    units = zip(explanation.spans, explanation.shades(), explanation.scores, strict=True)
-    for (start, stop), shade, score in units:
-        unit = html.escape(explanation.text[start:stop])
-        red, green, blue = SUPPORTS if shade >= 0 else OPPOSES
-        body.append(html.escape(explanation.text[end:start]))
-        colour = f"rgb({red} {green} {blue} / {abs(shade) * 0.75:.3f})"
-        body.append(f'<mark style="background:{colour}" title="{score:+.4g}">{unit}</mark>')
-        rows.append(f"<tr><td>{unit}</td><td>{score:+.4g}</td></tr>")
-        end = stop
-    body.append(html.escape(explanation.text[end:]))
+    shades, titles = explanation.shades(), [explanation.written(score) for score in explanation.scores]
+    body = []
+    for stretch in explanation.stretches():
+        text = html.escape(stretch.text)
+        if stretch.unit is not None:
+            shade = shades[stretch.unit]
+            red, green, blue = explanation.hue(shade)
+            colour = f"rgb({red} {green} {blue} / {abs(shade) * 0.75:.3f})"
+            text = f'<mark style="background:{colour}" title="{titles[stretch.unit]}">{text}</mark>'
+        body.append(text)
+    rows = [
+        f"<tr><td>{html.escape(explanation.text[start:end])}</td><td>{title}</td></tr>"
+        for (start, end), title in zip(explanation.spans, titles, strict=True)
+    ]
     return PAGE.format(
         method=html.escape(explanation.method),
         model=html.escape(explanation.model),
         prediction=html.escape(explanation.prediction),
         probability=explanation.probability,
+        caption=explanation.caption,
         note=" The text was longer than the model's limit and was cut." if explanation.truncated else "",
         body="".join(body),
         rows="".join(rows),

@@ -6,6 +6,7 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from whybench.bench.classifier import Classifier
 from whybench.bench.method import Method
@@ -15,16 +16,19 @@ from whybench.bench.tracking import Mirror
 
 
 class ProgressObserver:
-    """Shows a run on the console, and passes every new cell on to the mirror.
+    """Shows a run on the console, and passes every cell on to the mirror that it does not have.
+
+    Names and errors may come from others' files: nothing here is read as Rich's markup.
 
     Args:
         console: Where to, standard error as a rule.
-        mirror: Gets every cell that was not there before.
+        mirror: Gets every new cell, and cells found on disk that it missed.
     """
 
     def __init__(self, console: Console, mirror: Mirror) -> None:
         self._console, self._mirror = console, mirror
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        name = TextColumn("{task.description}", markup=False)
+        columns = (name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bars = Progress(*columns, console=console, transient=True)
         self._bar: TaskID | None = None
         self._name = self._stage = ""
@@ -40,9 +44,7 @@ class ProgressObserver:
 
     def task_started(self, task: Task, classifier: Classifier, examples: int) -> None:
         """See `whybench.bench.runner.Observer`."""
-        self._console.print(
-            f"{task.name}: {examples} examples, {classifier.name} on {classifier.device}", highlight=False
-        )
+        self._print(f"{task.name}: {examples} examples, {classifier.name} on {classifier.device}")
 
     def cell_started(self, task: Task, method: Method) -> None:
         """See `whybench.bench.runner.Observer`."""
@@ -61,12 +63,17 @@ class ProgressObserver:
         self._clear()
         result = stored.result
         if result.status == "failed":
-            self._console.print(f"  {result.label} failed: {result.error}", style="red", highlight=False, markup=False)
+            self._print(f"  {result.label} failed: {result.error}", style="red")
         else:
-            how = "was there already" if reused else f"{result.seconds:.1f} s"
-            self._console.print(f"  {result.label}: {how}", highlight=False, markup=False)
-        if not reused:
+            # its times belong to where it was made, whatever runs now
+            how = f"was there already, made on {result.environment.device}" if reused else f"{result.seconds:.1f} s"
+            self._print(f"  {result.label}: {how}")
+        # a cell on disk may not be mirrored: the run that made it had no mirror, or was killed in between
+        if not (reused and self._mirror.has(stored)):
             self._mirror.add(stored)
+
+    def _print(self, text: str, style: str = "") -> None:
+        self._console.print(Text(text, style=style))
 
     def _clear(self) -> None:
         if self._bar is not None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import netrc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
 from urllib.parse import urlparse
 
-from whybench.bench.errors import ParameterError
+from whybench.bench.errors import ParameterError, WhybenchError
 from whybench.bench.examples_table import flat_rows
 from whybench.bench.store import StoredResult
 
@@ -47,13 +48,32 @@ def _has_key() -> bool:
         return False
 
 
+@contextmanager
+def _wandb_folders(folder: Path) -> Iterator[None]:
+    """W&B stages and caches in ``folder``, not in the user's home; afterwards its variables are as they were.
+
+    W&B reads these two from the environment only. What it reads from the home (netrc, its settings) it still reads.
+    """
+    before = {name: value for name, value in os.environ.items() if name.startswith("WANDB_")}
+    os.environ["WANDB_DATA_DIR"] = str(folder.absolute())
+    os.environ["WANDB_CACHE_DIR"] = str(folder.absolute() / "cache")
+    try:
+        yield
+    finally:
+        for name in [name for name in os.environ if name.startswith("WANDB_") and name not in before]:
+            del os.environ[name]
+        os.environ.update(before)
+
+
 class Mirror:
     """Writes results to W&B.
 
-    Where the server cannot be reached, it says so once and goes on offline.
+    It never ends a run: where the server cannot be reached, it says so once and goes on offline; whatever else W&B or
+    the disk raises, it says for which cell, and the next run tries that cell again. Files are named relative to the
+    working folder where they are below it, so that no user's name is recorded; ``wandb sync`` is for the same folder.
 
     Args:
-        folder: W&B's own files go to ``folder/wandb``.
+        folder: W&B's own files go to ``folder/wandb``, and so do the marks of the cells that are mirrored.
         mode: See `resolve_mode`.
         group: Name of the group that the runs belong to.
         say: Told what the user should know.
@@ -75,32 +95,82 @@ class Mirror:
         self.mode = resolve_mode(mode)
         self._say = say
 
+    def has(self, stored: StoredResult) -> bool:
+        """Whether this cell was mirrored when it finished; a failure never counts."""
+        return stored.result.status == "finished" and self._mark(stored).is_file()
+
     def add(self, stored: StoredResult) -> str | None:
-        """Mirror one cell; returns the folder of the W&B run, None where the mirror is disabled."""
+        """Mirror one cell; returns the folder of the W&B run, None where the mirror is disabled or this failed."""
         if self.mode == "disabled":
             return None
+        try:
+            with _wandb_folders(self.folder / "wandb"):
+                folder = self._write(stored)
+            if stored.result.status == "finished":
+                mark = self._mark(stored)
+                mark.parent.mkdir(exist_ok=True)
+                draft = mark.with_name(f".{mark.name}-{os.getpid()}")
+                draft.write_text(folder.name + "\n", encoding="utf-8")
+                draft.replace(mark)
+            return str(folder)
+        except WhybenchError:
+            raise
+        except Exception as error:  # noqa: BLE001  W&B raises errors of many kinds; the results on disk do not need it
+            self._say(
+                f"{stored.result.cell} is not in W&B ({type(error).__name__}: {_first_line(error)}). "
+                "Its result on disk is whole, and the next run tries again; --wandb disabled goes without W&B."
+            )
+            return None
+
+    def _mark(self, stored: StoredResult) -> Path:
+        return self.folder / "wandb" / "mirrored" / stored.result.cell
+
+    def _write(self, stored: StoredResult) -> Path:
+        (self.folder / "wandb").mkdir(parents=True, exist_ok=True)
+        run = self._start(stored)
+        folder = self._named(Path(run.dir).parent)
+        failed = stored.result.status == "failed"
+        try:
+            self._fill(run, stored)
+        except Exception:
+            # left open, it would be finished by the start of the next cell's run, and its error be taken for that one's
+            run.finish(exit_code=1)
+            raise
+        try:
+            run.finish(exit_code=1 if failed else 0)
+        except TimeoutError:
+            self._say(f"W&B did not take all of {stored.result.cell} in {FINISH_TIMEOUT} s; later: wandb sync {folder}")
+        if not list(folder.glob("*.wandb")):
+            # W&B's own process does the writing, and keeps to itself that it could not
+            raise OSError(f"W&B wrote no file into {folder}")
+        return folder
+
+    def _fill(self, run: Any, stored: StoredResult) -> None:
         import wandb
 
         result = stored.result
-        self.folder.mkdir(parents=True, exist_ok=True)
-        run = self._start(stored)
-        folder = str(Path(run.dir).parent)
         run.summary.update({"status": result.status, "cell": result.cell})
         if result.status == "failed":
             run.summary.update({"error": result.error})
-            run.finish(exit_code=1)
-            return folder
+            return
         run.summary.update(summary_of(stored))
         columns, rows = flat_rows(stored.examples)
-        run.log({"examples": wandb.Table(columns=list(columns), data=rows)})
+        table = wandb.Table(columns=list(columns), data=rows)
         artifact = wandb.Artifact(result.cell, type="result", metadata={"spec_hash": result.spec.hash()})
         for path in sorted(stored.folder.iterdir()):
-            artifact.add_file(str(path), name=path.name)
+            # a finished cell's files never change: W&B need not copy them
+            artifact.add_file(str(self._named(path)), name=path.name, policy="immutable", skip_cache=True)
+        # in the artifact first: `run.log` then refers to it there, and makes no copy under an absolute path
+        entry = artifact.add(table, "examples")
+        if entry.local_path is not None:
+            entry.local_path = str(self._named(Path(entry.local_path)))
         run.log_artifact(artifact)
-        run.finish()
-        if self.mode == "online" and run.settings.finish_timeout and run._finish_timed_out:
-            self._say(f"W&B did not take all of {result.cell} in {FINISH_TIMEOUT} s; later: wandb sync {folder}")
-        return folder
+        run.log({"examples": table})
+
+    def _named(self, path: Path) -> Path:
+        """A path within the results, relative to the working folder unless that is elsewhere."""
+        relative = Path(os.path.relpath(path))
+        return path if self.folder.is_absolute() and ".." in relative.parts else relative
 
     def _start(self, stored: StoredResult) -> Any:
         import wandb
@@ -112,6 +182,7 @@ class Mirror:
             silent=True,
             init_timeout=START_TIMEOUT,
             finish_timeout=FINISH_TIMEOUT,
+            finish_timeout_raises=True,
             host="",
             x_disable_meta=True,
             x_disable_stats=True,
@@ -131,7 +202,8 @@ class Mirror:
                 "spec_hash": result.spec.hash(),
                 "environment": result.environment.model_dump(mode="json"),
             },
-            "dir": str(self.folder),
+            # W&B's own process may have another working folder; this path is in no record
+            "dir": str(self.folder.absolute()),
             "settings": settings,
             "reinit": "finish_previous",
         }
@@ -141,11 +213,15 @@ class Mirror:
             if self.mode == "offline":
                 raise
             self._say(
-                f"W&B could not be reached ({str(error).splitlines()[0]}); going on offline. "
+                f"W&B could not be reached ({_first_line(error)}); going on offline. "
                 f"To upload later: wandb sync {self.folder}/wandb/offline-run-*"
             )
             self.mode = "offline"
             return wandb.init(mode="offline", **options)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "no reason given")
 
 
 def summary_of(stored: StoredResult) -> dict[str, float | int]:

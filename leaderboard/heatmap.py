@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from whybench.bench.segments import Stretch, stretches
 from whybench.bench.store import StoredResult
 from whybench.leaderboard.columns import lists
 from whybench.leaderboard.formatting import MISSING, number, printable
@@ -242,25 +243,30 @@ def _segments(
     shown = spans[:UNITS_PER_TEXT]
     drawn: list[tuple[Piece, ...]] = []
     for segment, text in enumerate(texts):
-        pieces: list[Piece] = []
-        at = 0
-        units = sorted((start, end, index) for index, (s, start, end) in enumerate(shown) if s == segment)
-        for start, end, index in units:
-            if start > at:
-                pieces.append(Piece(printable(text[at:start])))
-            # spans may be empty or overlap, as some tokenizers give them; no character is shown twice
-            at = start = max(start, at)
-            if end > start:
-                score = scores[index]
-                level = "" if score is None else _level(score, largest, signed=signed)
-                shown_score = MISSING if score is None else _score(score)
-                pieces.append(Piece(printable(text[start:end]), shown_score, level, bool(evidence[index]), index))
-                at = end
-        left = sum(s == segment for s, _, _ in spans) > len(units)
-        if not left:
-            pieces.append(Piece(printable(text[at:])))
-        drawn.append(tuple(piece for piece in pieces if piece.text))
+        units = [(start, end, index) for index, (s, start, end) in enumerate(shown) if s == segment]
+        cut = stretches(text, units)
+        if sum(s == segment for s, _, _ in spans) > len(units) and cut and cut[-1].unit is None:
+            # what follows the last unit that is shown holds the hidden ones
+            cut.pop()
+        drawn.append(tuple(_piece(stretch, scores, evidence, largest, signed=signed) for stretch in cut))
     return tuple(drawn), len(spans) - len(shown)
+
+
+def _piece(
+    stretch: Stretch,
+    scores: Sequence[float | None],
+    evidence: Sequence[bool | None],
+    largest: float,
+    *,
+    signed: bool,
+) -> Piece:
+    text, unit = printable(stretch.text), stretch.unit
+    if unit is None:
+        return Piece(text)
+    score = scores[unit]
+    if score is None:
+        return Piece(text, MISSING, evidence=bool(evidence[unit]), index=unit)
+    return Piece(text, _score(score), _level(score, largest, signed=signed), bool(evidence[unit]), unit)
 
 
 def _level(score: float, largest: float, *, signed: bool) -> str:

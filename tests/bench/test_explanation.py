@@ -1,8 +1,10 @@
+import dataclasses
 import re
 
 import pytest
 
 from whybench import load_method
+from whybench.bench import cli
 from whybench.bench.errors import EmptyTextError
 from whybench.bench.explanation import Explanation, explain_text, to_html, to_terminal
 
@@ -57,6 +59,7 @@ def test_the_page_escapes_everything_and_has_every_score():
         ("213 94 0 / 0.750", "-1", "&lt;b&gt;bold&lt;/b&gt;"),
         ("0 114 178 / 0.000", "+0", "move"),
     ]
+    assert "Blue supports the prediction, orange opposes it." in page
     assert "was cut" in page
     assert "http" not in page
 
@@ -65,3 +68,57 @@ def test_scores_that_are_all_zero_have_no_colour():
     flat = Explanation("m", "x", "p", 1.0, "a b", ((0, 1), (2, 3)), (0.0, 0.0), False, {})
     assert flat.shades() == [0.0, 0.0]
     assert not [span for span in to_terminal(flat).spans if span.style]
+
+
+def test_an_unsigned_method_is_not_said_to_be_for_or_against(xor_classifier):
+    assert explain_text(xor_classifier, load_method("occlusion"), "red round").signed
+    explanation = explain_text(xor_classifier, load_method("gradient"), "red saddle round")
+    assert not explanation.signed
+    page = to_html(explanation)
+    assert "supports" not in page + explanation.caption
+    assert "opposes" not in page + explanation.caption
+    assert explanation.caption in page
+    colours = re.findall(r"background:rgb\((\d+ \d+ \d+) / [\d.]+\)\" title=\"([^\"]*)\"", page)
+    assert {colour for colour, _ in colours} == {"91 79 184"}
+    assert not any(title.startswith("+") for _, title in colours)
+    shades = [str(span.style) for span in to_terminal(explanation).spans if span.style]
+    assert "#ffffff on #5b4fb8" in shades
+    for shade in shades:
+        red, green, blue = bytes.fromhex(shade[-6:])
+        assert red * 2 >= green * 2 - 2
+        assert blue >= red
+
+
+def test_units_that_share_characters_show_each_once():
+    """Four byte tokens stand for one emoji; after it two spans overlap, one is empty, and none is in order."""
+    text = "a 🙂 bcdef"
+    spans = ((0, 1), (2, 3), (2, 3), (2, 3), (2, 3), (6, 9), (4, 7), (9, 9))
+    scores = (0.1, 1.0, -0.5, 0.2, 0.3, 0.5, -1.0, 0.7)
+    explanation = Explanation("m", "x", "p", 1.0, text, spans, scores, False, {})
+    assert [(s.text, s.unit) for s in explanation.stretches()] == [
+        *(("a", 0), (" ", None), ("🙂", 1), (" ", None)),
+        *(("bcd", 6), ("ef", 5)),
+    ]
+    assert to_terminal(explanation).plain == text
+    shown = re.search(r'<p class="text">(.*)</p>', to_html(explanation))[1]
+    assert re.sub(r"<[^>]*>", "", shown) == text
+    # the table has a row for every unit all the same
+    assert to_html(explanation).count("<tr><td>") == len(spans)
+
+
+def test_the_command_reads_no_name_as_markup(monkeypatch, capsys):
+    hostile = dataclasses.replace(
+        HOSTILE, prediction="[/NEG] :heart:", model="[red]x", text="a [/b] :cat:", spans=((0, 1), (2, 6), (7, 12))
+    )
+    hostile = dataclasses.replace(hostile, report={"[/delta]": 0.5}, method="[/m]")
+    monkeypatch.setattr("whybench.bench.explanation.explain_text", lambda *_: hostile)
+    monkeypatch.setattr("whybench.bench.classifier.Classifier.from_pretrained", lambda *_, **__: None)
+    monkeypatch.setenv("COLUMNS", "120")
+    cli.explain(text="a", model="m", method="occlusion", pair=None, revision=None, device=None, html=None)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert "[/NEG] :heart:  p = 0.750   [/m] · [red]x" in lines
+    assert "a [/b] :cat:" in lines
+    assert hostile.caption in lines
+    assert "[/delta]: 0.5" in lines
+    assert any(re.fullmatch(r"\[/b\] +-1", line) for line in lines)
+    assert any(re.fullmatch(r":cat: +\+0", line) for line in lines)

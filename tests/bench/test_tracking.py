@@ -1,13 +1,20 @@
 """The W&B mirror, read back from the files that W&B itself writes."""
 
+import getpass
+import io
 import json
+import os
+import platform
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from whybench import Method, load_method, load_task
 from whybench.bench.errors import ParameterError
+from whybench.bench.progress import ProgressObserver
 from whybench.bench.runner import Plan, run
 from whybench.bench.store import ResultStore
 from whybench.bench.tracking import Mirror, resolve_mode
@@ -40,21 +47,23 @@ def records_of(path: Path):
     return records
 
 
+class Fails(Method):
+    """Fails."""
+
+    name, family, signed = "fails", "reference", True
+
+    def attribute(self, classifier, batch):
+        raise RuntimeError("out of luck")
+
+
+def plan():
+    return Plan(tasks=[load_task("xor_cues")], methods=[load_method("gradient"), Fails()], limit=4, device="cpu")
+
+
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory):
     """A finished and a failed cell."""
-    store = ResultStore(tmp_path_factory.mktemp("results"))
-
-    class Fails(Method):
-        """Fails."""
-
-        name, family, signed = "fails", "reference", True
-
-        def attribute(self, classifier, batch):
-            raise RuntimeError("out of luck")
-
-    methods = [load_method("gradient"), Fails()]
-    return run(Plan(tasks=[load_task("xor_cues")], methods=methods, limit=4, device="cpu"), store, Silent())
+    return run(plan(), ResultStore(tmp_path_factory.mktemp("results")), Silent())
 
 
 @pytest.fixture
@@ -112,7 +121,10 @@ def test_a_cell_is_a_run_with_spec_figures_table_and_artifact(cells, no_key, tmp
     assert summary["cost/forward_passes"] == 1.0
 
     artifact = next(r.artifact for r in records if r.HasField("artifact") and r.artifact.type == "result")
-    assert {entry.path for entry in artifact.manifest.contents} == {"result.json", "examples.parquet", "manifest.json"}
+    assert {entry.path for entry in artifact.manifest.contents} == {
+        *("result.json", "examples.parquet", "manifest.json"),
+        "examples.table.json",
+    }
 
     (table,) = folder.rglob("*.table.json")
     content = json.loads(table.read_text())
@@ -147,3 +159,140 @@ def test_without_a_network_it_says_so_and_goes_on_offline(cells, no_key, tmp_pat
     assert "wandb sync" in said[0]
     assert all(folder.name.startswith("offline-run-") for folder in folders)
     assert len(set(folders)) == 2
+
+
+def test_nothing_is_written_to_the_home_and_no_record_names_a_place_or_person(cells, no_key, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/dev/null")
+    for folder, place in (("results", "a"), (tmp_path / "b" / "results", "b")):
+        (tmp_path / place).mkdir()
+        monkeypatch.chdir(tmp_path / place)
+        before, said = dict(os.environ), []
+        mirror = Mirror(Path(folder), "offline", "g", said.append)
+        folder = Path(mirror.add(cells[0]))
+        assert not said
+        assert dict(os.environ) == before
+        assert folder.parent == Path("results/wandb")
+        records = records_of(next(folder.glob("*.wandb")))
+        staged = [
+            entry.local_path
+            for record in records
+            if record.HasField("artifact")
+            for entry in record.artifact.manifest.contents
+            if entry.local_path
+        ]
+        assert len(staged) == 4
+        written = b"\n".join(record.SerializeToString() for record in records)
+        if place == "a":
+            # the cell's folder is elsewhere here, so its paths climb; those of the mirror do not
+            assert all(not Path(path).is_absolute() and Path(path).is_file() for path in staged)
+            assert str(tmp_path).encode() not in written
+        assert b"/dev/null" not in written
+        # names too short to be told from chance in an identifier say nothing
+        for name in {platform.node(), getpass.getuser()} - {"root"}:
+            assert len(name) < 6 or name.encode() not in written
+
+
+def test_what_goes_wrong_in_the_mirror_is_said_and_does_not_end_the_run(cells, no_key, tmp_path, monkeypatch):
+    said = []
+    (tmp_path / "file").write_text("x")
+    mirror = Mirror(tmp_path / "file", "offline", "g", said.append)
+    assert mirror.add(cells[0]) is None
+    assert not mirror.has(cells[0])
+
+    mirror = Mirror(tmp_path, "offline", "g", said.append)
+    with monkeypatch.context() as broken:
+
+        def fail(*arguments, **options):
+            raise RuntimeError
+
+        broken.setattr("wandb.Artifact.add_file", fail)
+        assert mirror.add(cells[0]) is None
+    assert not mirror.has(cells[0])
+    assert len(said) == 2
+    for message in said:
+        assert cells[0].result.cell in message
+        assert "--wandb disabled" in message
+    assert "Error: " in said[0]
+    assert "RuntimeError: no reason given" in said[1]
+    # the broken run does not touch the next
+    assert mirror.add(cells[0])
+    assert mirror.has(cells[0])
+    assert len(said) == 2
+
+
+def test_a_run_without_a_file_is_not_taken_for_a_mirror(cells, no_key, tmp_path, monkeypatch):
+    import wandb
+
+    finish = wandb.Run.finish
+
+    def lose(run, exit_code=None):
+        finish(run, exit_code)
+        for path in Path(run.dir).parent.glob("*.wandb"):
+            path.unlink()
+
+    monkeypatch.setattr(wandb.Run, "finish", lose)
+    said = []
+    mirror = Mirror(tmp_path, "offline", "g", said.append)
+    assert mirror.add(cells[0]) is None
+    assert len(said) == 1
+    assert "W&B wrote no file" in said[0]
+    assert not mirror.has(cells[0])
+
+
+def test_an_upload_that_takes_too_long_is_said(cells, no_key, tmp_path, monkeypatch):
+    import wandb
+
+    finish = wandb.Run.finish
+
+    def late(run, exit_code=None):
+        finish(run, exit_code)
+        raise TimeoutError("Timed out finishing run.")
+
+    monkeypatch.setattr(wandb.Run, "finish", late)
+    said = []
+    mirror = Mirror(tmp_path, "offline", "g", said.append)
+    folder = mirror.add(cells[0])
+    assert said == [f"W&B did not take all of {cells[0].result.cell} in 120 s; later: wandb sync {folder}"]
+    # what was not taken is in that folder: the next run does not send it a second time
+    assert mirror.has(cells[0])
+
+
+def test_cells_that_the_mirror_missed_are_added_by_the_next_run_and_none_twice(no_key, tmp_path):
+    said, printed = [], io.StringIO()
+
+    def runs_after(mode):
+        mirror = Mirror(tmp_path, mode, "g", said.append)
+        with ProgressObserver(Console(file=printed, width=200), mirror) as observer:
+            run(plan(), ResultStore(tmp_path), observer)
+        statuses = []
+        for path in sorted(tmp_path.glob("wandb/offline-run-*/*.wandb")):
+            summaries = [r.summary for r in records_of(path) if r.HasField("summary")]
+            values = {item.key: item.value_json for summary in summaries for item in summary.update}
+            statuses.append(json.loads(values["status"]))
+        return sorted(statuses)
+
+    assert runs_after("disabled") == []
+    assert runs_after("offline") == ["failed", "finished"]
+    # a cell that fails again has failed once more
+    assert runs_after("offline") == ["failed", "failed", "finished"]
+    assert [path.name for path in (tmp_path / "wandb" / "mirrored").iterdir()] == [
+        path.name for path in (tmp_path / "cells").iterdir()
+    ]
+    assert not said
+    assert "was there already" in printed.getvalue()
+
+
+def test_names_of_others_are_not_read_as_markup():
+    printed = io.StringIO()
+    hostile = SimpleNamespace(name="[/NEG] :heart:", device="cpu", label=lambda: "[/NEG]")
+    console = Console(file=printed, width=200, force_terminal=True)
+    with ProgressObserver(console, SimpleNamespace(add=print)) as observer:
+        observer.task_started(hostile, hostile, 4)
+        observer.cell_started(hostile, hostile)
+        observer.progressed("scoring", 1, 2)
+        result = SimpleNamespace(status="failed", label="[/NEG]", error="[/red] at :heart:")
+        observer.cell_finished(SimpleNamespace(result=result), reused=False)
+    text = printed.getvalue()
+    assert "[/NEG] :heart:: 4 examples, [/NEG] :heart: on cpu" in text
+    assert "[/NEG] scoring" in text
+    assert "[/NEG] failed: [/red] at :heart:" in text

@@ -141,6 +141,16 @@ def test_spans_that_overlap_show_no_character_twice(store: ResultStore) -> None:
     assert [piece.text for piece in segment] == ["abcd", "ef gh"]
 
 
+def test_bytes_of_one_character_show_it_once(store: ResultStore) -> None:
+    stored = make(store, Made(texts=["🙂 gh"], examples=1))
+    for name, values in (("unit_starts", [0, 0]), ("unit_ends", [1, 1])):
+        at = stored.examples.column_names.index(name)
+        stored.__dict__["examples"] = stored.examples.set_column(at, name, pa.array([values]))
+    (board,) = boards([stored], [])
+    (segment,) = examples(table(board)).views[0].heats[0].segments
+    assert [(piece.text, piece.index) for piece in segment] == [("🙂", 0), (" gh", -1)]
+
+
 def test_rows_that_look_the_same_are_marked_together(store: ResultStore) -> None:
     stored = [make(store, Made(method=name)) for name in ("a", "b", "c")]
     for one, mean in zip(stored, (0.50001, 0.50002, 0.4), strict=True):
