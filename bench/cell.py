@@ -88,7 +88,7 @@ def run_cell(
     recorded = record_curves(
         engine, batch, spec.operator, good, [ranks[i] for i in good], metrics, lambda *n: progress("scoring", *n)
     )
-    curves = dict(zip(good, recorded.curves, strict=True))
+    curves = dict(zip(good, recorded, strict=True))
     target = [] if batch.target is None else batch.target.tolist()
     evidence = [
         None if example.evidence is None else evidence_units(spans, example.evidence)
@@ -133,7 +133,7 @@ def _explain(method: Method, classifier: Classifier, batch: Batch, batch_size: i
     for chunk, part, attribution in zip(chunks, batches, attributions, strict=True):
         check_shape(part, attribution.scores)
         reasons = {**unrankable(part, attribution.scores, signed=method.signed), **attribution.failed}
-        failed.update({chunk[i]: reason for i, reason in reasons.items()})
+        failed.update({chunk[i]: str(reason) for i, reason in reasons.items()})
         _collect(part, chunk, attribution, token_scores, unit_scores, report, len(batch))
     return _Answers(token_scores, unit_scores, failed, report, cost)
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whybench.bench.errors import ParameterError, StoreError, WhybenchError
+from whybench.bench.choices import UNITS, UnitKind
+from whybench.bench.errors import MethodError, ParameterError, StoreError, WhybenchError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from whybench.bench.explanation import Explanation
     from whybench.bench.runner import Plan
 
 app = typer.Typer(
@@ -26,8 +30,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-UnitKind = Literal["word", "token"]
-UNITS: tuple[UnitKind, ...] = get_args(UnitKind)
 RESULTS = Path("results")
 DEFAULT_SUITE = "mini"
 
@@ -61,7 +63,7 @@ def run(
     ] = None,
     unit: Annotated[str, typer.Option("--unit", help="What is removed: word or token.")] = "word",
     metric: Annotated[list[str] | None, typer.Option("--metric", help="Metric; repeatable; default: all.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seeds the sample, ties and methods.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seeds the sample and ties; a method has its own.")] = 0,
     device: Device = None,
     dtype: Annotated[
         str, typer.Option("--dtype", help="Precision that the methods see; scoring is in float32.")
@@ -88,9 +90,20 @@ def run(
         if threads < 1:
             raise ParameterError(f"--threads is {threads}; it must be at least 1.")
         torch.set_num_threads(threads)
+    if task and suite:
+        raise ParameterError(f"--suite {suite} and --task {task[0]} were both given; give one of the two.")
+    methods, unusable = [], {}
+    for name, parameters in map(_method, method or _all_methods()):
+        try:
+            methods.append(load_method(name, **parameters))
+        except MethodError as error:
+            # one broken file among all methods is no reason to stop; one that was asked for by name is
+            if method:
+                raise
+            unusable[name] = str(error)
     plan = Plan(
         tasks=[load_task(name) for name in task or _suite(suite or DEFAULT_SUITE)],
-        methods=[load_method(name, **parameters) for name, parameters in map(_method, method or _all_methods())],
+        methods=methods,
         model=model,
         model_revision=revision,
         data=dict(_data(item) for item in data or []),
@@ -105,36 +118,50 @@ def run(
         batch_size=batch_size,
     )
     _run(plan, results, site, wandb, wandb_project, wandb_entity, as_json)
+    for name, reason in unusable.items():
+        sys.stderr.write(f"whybench: {name} was left out: {reason}\n")
+    if unusable:
+        raise typer.Exit(1)
 
 
 def _run(
     plan: Plan, results: Path, site: Path | None, mode: str, project: str, entity: str | None, as_json: bool
 ) -> None:
     from rich.console import Console
+    from rich.text import Text
 
     from whybench.bench.progress import ProgressObserver
     from whybench.bench.runner import run as run_plan
     from whybench.bench.store import ResultStore
     from whybench.bench.tracking import Mirror
+    from whybench.leaderboard.publish import check
     from whybench.leaderboard.site import build_site
     from whybench.leaderboard.text_table import print_overview
 
     _quiet()
     store = ResultStore(results)
+    # what would stop the run at its end stops it here
+    site = site or results / "site"
+    store.check_writable()
+    check(site)
+    if results.is_dir():
+        store.read_all(), store.read_failures()
     errors = Console(stderr=True)
     group = "-".join(sorted(task.name for task in plan.tasks))
-    mirror = Mirror(
-        results, mode, group, lambda text: errors.print(text, style="yellow"), project=project, entity=entity
-    )
+
+    def say(text: str) -> None:
+        errors.print(Text(text, style="yellow"))
+
+    mirror = Mirror(results, mode, group, say, project=project, entity=entity)
     with ProgressObserver(errors, mirror) as observer:
         cells = run_plan(plan, store, observer)
     failed = [cell for cell in cells if cell.result.status == "failed"]
-    index = build_site(store.read_all(), store.read_failures(), site or results / "site")
     if as_json:
+        index = build_site(store.read_all(), store.read_failures(), site)
         _print_json({"page": str(index), "results": [cell.result.model_dump(mode="json") for cell in cells]})
     else:
-        finished = [cell for cell in cells if cell.result.status == "finished"]
-        print_overview(finished, failed, Console())
+        print_overview([cell for cell in cells if cell.result.status == "finished"], failed, Console())
+        index = build_site(store.read_all(), store.read_failures(), site)
         sys.stdout.write(f"\nThe page: {index.resolve()}\n")
     if failed:
         raise typer.Exit(1)
@@ -174,12 +201,14 @@ def explain(
     if as_json:
         _print_json(dataclasses.asdict(explanation))
         return
-    console = Console(highlight=False)
+    # names of labels and models are others' texts: nothing in them is markup
+    console = Console(highlight=False, markup=False, emoji=False)
     console.print(
         f"{explanation.prediction}  p = {explanation.probability:.3f}   {explanation.method} · {explanation.model}"
     )
     console.print(to_terminal(explanation))
-    console.print(_scores_table(explanation.text, explanation.spans, explanation.scores))
+    console.print(explanation.caption, style="dim")
+    console.print(_scores_table(explanation))
     for figure, value in explanation.report.items():
         console.print(f"{figure}: {value:.3g}")
     if explanation.truncated:
@@ -225,7 +254,7 @@ def list_(
 
 
 def _listing(kind: str) -> list[dict[str, Any]]:
-    from whybench.bench.registry import entries
+    from whybench.bench.listing import entries
 
     if kind in ("methods", "method"):
         return [
@@ -249,10 +278,12 @@ def _listing(kind: str) -> list[dict[str, Any]]:
         ]
     if kind in ("metrics", "metric"):
         from whybench.bench.figures import FIGURES
+        from whybench.bench.metrics import METRICS
 
         return [
             {
                 "name": m.name,
+                "needs": "probabilities" if m.name in METRICS else "evidence",
                 "better": "higher" if m.higher_is_better else "lower",
                 "what": m.formula,
                 "source": m.citation,
@@ -262,15 +293,15 @@ def _listing(kind: str) -> list[dict[str, Any]]:
     raise ParameterError(f"there is nothing to list under {kind!r}; it must be methods, tasks or metrics.")
 
 
-def _scores_table(text: str, spans: Any, scores: Any) -> Any:
+def _scores_table(explanation: Explanation) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("unit")
     table.add_column("score", justify="right")
-    for (start, stop), score in zip(spans, scores, strict=True):
-        table.add_row(Text(text[start:stop]), f"{score:+.4f}")
+    for (start, stop), score in zip(explanation.spans, explanation.scores, strict=True):
+        table.add_row(Text(explanation.text[start:stop]), explanation.written(score))
     return table
 
 
@@ -280,7 +311,7 @@ def _print_json(value: Any) -> None:
 
 def _suite(name: str) -> list[str]:
     from whybench.bench.errors import UnknownNameError
-    from whybench.bench.registry import entries
+    from whybench.bench.listing import entries
 
     suites = {e.name: e.fact("suite") for e in entries("task")}
     chosen = [task for task, suite in suites.items() if suite == name]
@@ -290,7 +321,7 @@ def _suite(name: str) -> list[str]:
 
 
 def _all_methods() -> list[str]:
-    from whybench.bench.registry import names
+    from whybench.bench.listing import names
 
     return names("method")
 

@@ -14,30 +14,43 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 from torch.utils.weak import WeakIdKeyDictionary
 
 from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
+from whybench.bench.engine import Progress
 from whybench.bench.method import Attribution, Method
 from whybench.bench.schema import Cost
 
 COUNTED_EXAMPLES = 8
 
-Progress = Callable[[int, int], None]
+# torch counts its fused attention on GPUs, but not the processor's: the same formulas serve for it
+_CPU_ATTENTION: dict[Any, Any] = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
+        lambda query, key, value, *_, **__: sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
+    ),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: (
+        lambda gradient, query, key, value, *_, **__: sdpa_backward_flop_count(  # type: ignore[no-untyped-call]
+            gradient, query, key, value
+        )
+    ),
+}
 
 
 def milliseconds(work: Callable[[], Any], device: torch.device) -> tuple[Any, float]:
     """Run something and time it: CUDA events on a GPU, else ``perf_counter``; synchronised before and after."""
     if device.type == "cuda":
-        start = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        stop = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        torch.cuda.synchronize(device)
-        start.record()
-        answer = work()
-        stop.record()
-        torch.cuda.synchronize(device)
-        return answer, float(start.elapsed_time(stop))
+        # events are recorded on the current device's stream, which need not be this device's
+        with torch.cuda.device(device):
+            start = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+            stop = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+            torch.cuda.synchronize(device)
+            start.record()
+            answer = work()
+            stop.record()
+            torch.cuda.synchronize(device)
+            return answer, float(start.elapsed_time(stop))
     began = time.perf_counter()
     answer = work()
     return answer, (time.perf_counter() - began) * 1000
@@ -79,7 +92,7 @@ def counting(model: nn.Module) -> Iterator[Counts]:
 
     handle = model.register_forward_hook(went_forward)
     try:
-        with FlopCounterMode(display=False) as flops:
+        with FlopCounterMode(display=False, custom_mapping=_CPU_ATTENTION) as flops:
             yield counts
     finally:
         handle.remove()

@@ -21,7 +21,7 @@ SPLIT_NAMES = {
 
 
 @dataclass(frozen=True)
-class Rows:
+class SplitColumns:
     """A split's columns.
 
     Attributes:
@@ -35,7 +35,9 @@ class Rows:
     revision: str
 
 
-def read_rows(dataset: str, revision: str, split: str, columns: Mapping[str, Sequence[str]], data: Path | None) -> Rows:
+def read_rows(
+    dataset: str, revision: str, split: str, columns: Mapping[str, Sequence[str]], data: Path | None
+) -> SplitColumns:
     """Read some columns of one split.
 
     Args:
@@ -58,7 +60,32 @@ def read_rows(dataset: str, revision: str, split: str, columns: Mapping[str, Seq
     chosen = {wanted: _column(table.column_names, wanted, aliases, where) for wanted, aliases in columns.items()}
     if len(table) == 0:
         raise DataError(f"{where} has no rows in the split {split!r}.")
-    return Rows({wanted: list(table[name]) for wanted, name in chosen.items()}, split, digest)
+    return SplitColumns({wanted: list(table[name]) for wanted, name in chosen.items()}, split, digest)
+
+
+def label_index(value: Any, labels: Sequence[str], example: str) -> int | None:
+    """A label's index from what a dataset holds: an index, a name, or None or -1 where there is no label.
+
+    Raises:
+        DataError: It is none of these.
+    """
+    if value is None or value in (-1, "-1", ""):
+        return None
+    if isinstance(value, str) and value in labels:
+        return labels.index(value)
+    try:
+        return int(value)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"example {example!r} has the label {value!r}; it must be an index, or one of {', '.join(labels)}."
+        ) from error
+
+
+def text_of(value: Any, example: str) -> str:
+    """A text from what a dataset holds; DataError, naming the example, where it is none."""
+    if not isinstance(value, str):
+        raise DataError(f"example {example!r} has {value!r} where its text belongs. Leave it out, or give it a text.")
+    return value
 
 
 def _column(present: Sequence[str], wanted: str, aliases: Sequence[str], where: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import re
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ def environment(device: torch.device) -> Environment:
         transformers=transformers.__version__,
         packages={name: importlib.metadata.version(name) for name in PACKAGES},
         device=torch.cuda.get_device_name(device) if on_gpu else _processor(),
-        driver=_driver(device) if on_gpu else None,
+        driver=_driver() if on_gpu else None,
         threads=torch.get_num_threads(),
     )
 
@@ -39,7 +40,9 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _driver(device: torch.device) -> str:
+def _driver() -> str:
     version = Path("/proc/driver/nvidia/version")
     text = version.read_text(encoding="utf-8", errors="replace").splitlines()[0] if version.is_file() else "unknown"
-    return f"{text} (CUDA {torch.version.cuda})"
+    # the number alone: the line can hold the name of the machine that the driver was built on
+    number = re.search(r"\b\d+\.\d+(\.\d+)?\b", text)
+    return f"{number.group() if number else 'unknown'} (CUDA {torch.version.cuda})"

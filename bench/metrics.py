@@ -13,8 +13,9 @@ from typing import Literal
 import numpy as np
 
 from whybench.bench.curves import PERCENTS, Curves, Ints, grid_of, k_of
-from whybench.bench.errors import UnknownNameError
+from whybench.bench.errors import ParameterError, UnknownNameError
 from whybench.bench.metric import ERASER, Metric
+from whybench.bench.recovery import RECOVERY
 
 PROTOCOL_VERSION = 1
 
@@ -153,6 +154,10 @@ def metrics_named(names: Iterable[str] | None) -> list[FaithfulnessMetric]:
     """The metrics of these names, all of them for None; UnknownNameError for a name that none has."""
     chosen = list(METRICS) if names is None else list(names)
     for name in chosen:
+        if name in RECOVERY:
+            raise ParameterError(
+                f"{name} is not chosen: every task with evidence has it. Choose from {', '.join(METRICS)}."
+            )
         if name not in METRICS:
             raise UnknownNameError("metric", name, METRICS)
     return [METRICS[name] for name in chosen]

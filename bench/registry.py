@@ -1,70 +1,34 @@
-"""Finding methods and tasks: files in ``methods/`` and ``tasks/``, entry points, and single files.
-
-Listing reads source text only, so that it imports neither torch nor any method; loading imports one file.
-"""
+"""Loading methods and tasks: from a file in ``methods/`` or ``tasks/``, from an entry point, or from any file."""
 
 from __future__ import annotations
 
-import ast
+import dataclasses
 import hashlib
 import importlib
 import importlib.util
+import inspect
+import json
+import re
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+import typing
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from whybench.bench.choices import FAMILIES
 from whybench.bench.errors import MethodError, ParameterError, TaskError, UnknownNameError, WhybenchError
+from whybench.bench.listing import Kind, folder_of, names
 
 if TYPE_CHECKING:
     from whybench.bench.method import Method
     from whybench.bench.task import Task
 
-Kind = Literal["method", "task"]
-
 _ERRORS: dict[Kind, type[WhybenchError]] = {"method": MethodError, "task": TaskError}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What a listing says about one method or task.
-
-    Attributes:
-        name: The file's name without ``.py``, or the entry point's name.
-        source: The file; None for an entry point, which is not looked into.
-        summary: First line of the class's docstring.
-        facts: The class's constants: family, signed, suite, …
-        error: Why the file cannot be listed properly.
-    """
-
-    name: str
-    source: Path | None
-    summary: str = ""
-    facts: tuple[tuple[str, Any], ...] = ()
-    error: str | None = None
-
-    def fact(self, name: str, default: Any = None) -> Any:
-        """One of the class's constants."""
-        return dict(self.facts).get(name, default)
-
-
-def entries(kind: Kind) -> list[Entry]:
-    """Everything of one kind that can be found, by name, without importing any of it."""
-    folder = _folder(kind)
-    found = [_read(path, kind) for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")]
-    found += [
-        Entry(point.name, None, f"from the package {point.dist.name if point.dist else point.value}")
-        for point in entry_points(group=f"whybench.{kind}s")
-    ]
-    return sorted(found, key=lambda entry: entry.name)
-
-
-def names(kind: Kind) -> list[str]:
-    """The names of all methods or tasks."""
-    return [entry.name for entry in entries(kind)]
+_REQUIRED: dict[Kind, dict[str, type]] = {
+    "method": {"name": str, "family": str, "signed": bool},
+    "task": {"name": str, "summary": str, "suite": str, "labels": tuple, "default_model": str},
+}
 
 
 def load_method(name: str, **parameters: Any) -> Method:
@@ -76,7 +40,7 @@ def load_method(name: str, **parameters: Any) -> Method:
 
     Raises:
         UnknownNameError: There is no such method.
-        MethodError: Its file cannot be imported, or defines no method of the file's name.
+        MethodError: Its file cannot be imported, or defines no usable method of the file's name.
         ParameterError: A parameter that it does not have, or a value that is not allowed.
     """
     from whybench.bench.method import Method
@@ -93,78 +57,12 @@ def load_task(name: str) -> Task:
 
     Raises:
         UnknownNameError: There is no such task.
-        TaskError: Its file cannot be imported, or defines no task of the file's name.
+        TaskError: Its file cannot be imported, or defines no usable task of the file's name.
     """
     from whybench.bench.task import Task
 
     task: Task = _load("task", name, Task)()
     return task
-
-
-def source_hash(cls: type) -> str:
-    """SHA-256 of the bytes of the file that defines the class, and of the private modules beside it that it imports."""
-    digest = hashlib.sha256()
-    for path in _sources(Path(sys.modules[cls.__module__].__file__ or "")):
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
-
-
-def _sources(path: Path) -> Iterator[Path]:
-    pending, seen = [path], set()
-    while pending:
-        current = pending.pop(0)
-        if current in seen:
-            continue
-        seen.add(current)
-        yield current
-        for node in ast.walk(ast.parse(current.read_bytes())):
-            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            for module in modules:
-                last = module.rsplit(".", 1)[-1]
-                if last.startswith("_") and (beside := current.parent / f"{last}.py").is_file():
-                    pending.append(beside)
-
-
-def _folder(kind: Kind) -> Path:
-    return Path(__file__).parent.parent / f"{kind}s"
-
-
-def _read(path: Path, kind: Kind) -> Entry:
-    try:
-        tree = ast.parse(path.read_bytes(), filename=path.name)
-    except (SyntaxError, ValueError) as error:
-        return Entry(path.stem, path, error=f"{path.name} is not valid Python: {error}")
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef):
-            facts = dict(_constants(node))
-            if facts.get("name") == path.stem:
-                summary = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
-                return Entry(path.stem, path, summary, tuple(facts.items()))
-    return Entry(path.stem, path, error=f"{path.name} defines no {kind} class with name = {path.stem!r}")
-
-
-def _constants(node: ast.ClassDef) -> Iterator[tuple[str, Any]]:
-    for statement in node.body:
-        if isinstance(statement, ast.Assign):
-            targets, value = statement.targets, statement.value
-        elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-            targets, value = [statement.target], statement.value
-        else:
-            continue
-        for target in targets:
-            pairs = (
-                zip(target.elts, value.elts, strict=False)
-                if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
-                else [(target, value)]
-            )
-            for name, expression in pairs:
-                if isinstance(name, ast.Name):
-                    try:
-                        yield name.id, ast.literal_eval(expression)
-                    except ValueError:
-                        # not a constant: it is known only once the file is imported
-                        continue
 
 
 def _load(kind: Kind, name: str, base: type) -> Any:
@@ -173,15 +71,24 @@ def _load(kind: Kind, name: str, base: type) -> Any:
         if not path.is_file():
             raise UnknownNameError(f"{kind} file", name, [])
         return _class_in(_import_file(path, kind), path.stem, base, kind)
-    for point in entry_points(group=f"whybench.{kind}s", name=name):
+    points = list(entry_points(group=f"whybench.{kind}s", name=name))
+    is_file = (folder_of(kind) / f"{name}.py").is_file() and not name.startswith("_")
+    if len(points) + is_file > 1:
+        homes = [f"{kind}s/{name}.py"] * is_file + [point.value for point in points]
+        raise _ERRORS[kind](
+            f"the {kind} {name!r} is defined {len(homes)} times: {', '.join(homes)}. Rename one of them."
+        )
+    for point in points:
         try:
             cls = point.load()
         except Exception as error:  # another package's code: whatever it raises is the reason to show
             raise _ERRORS[kind](f"the {kind} {name!r} of {point.value} cannot be imported: {error!r}") from error
         if not (isinstance(cls, type) and issubclass(cls, base)):
             raise _ERRORS[kind](f"the entry point {point.value} is {cls!r}; it must be a subclass of {base.__name__}.")
-        return cls
-    if not (_folder(kind) / f"{name}.py").is_file() or name.startswith("_"):
+        if getattr(cls, "name", None) != name:
+            raise _ERRORS[kind](f"the entry point {name!r} gives a {kind} of the name {getattr(cls, 'name', None)!r}.")
+        return _checked(cls, kind)
+    if not is_file:
         raise UnknownNameError(kind, name, names(kind))
     try:
         module = importlib.import_module(f"whybench.{kind}s.{name}")
@@ -210,17 +117,32 @@ def _import_file(path: Path, kind: Kind) -> ModuleType:
 def _class_in(module: ModuleType, name: str, base: type, kind: Kind) -> type:
     for item in vars(module).values():
         if isinstance(item, type) and issubclass(item, base) and getattr(item, "name", None) == name:
-            return item
+            return _checked(item, kind)
     raise _ERRORS[kind](
         f"{Path(module.__file__ or name).name} defines no subclass of {base.__name__} with name = {name!r}; "
         f"a {kind}'s name is its file's name."
     )
 
 
-def _with_parameters(cls: type[Method], parameters: dict[str, Any]) -> Method:
-    import dataclasses
-    import typing
+def _checked(cls: type, kind: Kind) -> type:
+    """The class, if it says everything that one of its kind must say; else the error that names what is wrong."""
+    what = f"the {kind} class {cls.__name__}"
+    for attribute, wanted in _REQUIRED[kind].items():
+        value = getattr(cls, attribute, None)
+        if not isinstance(value, wanted):
+            raise _ERRORS[kind](f"{what} has {attribute} = {value!r}; it must be of type {wanted.__name__}.")
+    name, family = getattr(cls, "name", ""), getattr(cls, "family", None)
+    if not re.fullmatch(r"[A-Za-z0-9_]{1,60}", name):
+        raise _ERRORS[kind](f"{what} has the name {name!r}; it must be letters, digits and underscores.")
+    if kind == "method" and family not in FAMILIES:
+        raise _ERRORS[kind](f"{what} has the family {family!r}; it must be one of {', '.join(FAMILIES)}.")
+    if inspect.isabstract(cls):
+        missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
+        raise _ERRORS[kind](f"{what} does not define {missing}.")
+    return cls
 
+
+def _with_parameters(cls: type[Method], parameters: dict[str, Any]) -> Method:
     from pydantic import TypeAdapter, ValidationError
 
     known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
@@ -234,4 +156,11 @@ def _with_parameters(cls: type[Method], parameters: dict[str, Any]) -> Method:
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
             raise ParameterError(f"{cls.name}: {key} is {value!r}; {reason[0].lower()}{reason[1:]}.") from error
-    return cls(**values)
+    method = cls(**values)
+    try:
+        json.dumps(method.parameters(), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise MethodError(
+            f"{cls.name} has parameters that JSON cannot hold ({error}); they are part of its spec."
+        ) from error
+    return method

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 import hashlib
 import inspect
+import json
 import random
+import re
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -16,8 +18,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from whybench.bench.batch import Batch, UnitKind
+from whybench.bench.batch import Batch
 from whybench.bench.cell import run_cell
+from whybench.bench.choices import OperatorName, UnitKind
 from whybench.bench.classifier import Classifier
 from whybench.bench.curves import Floats
 from whybench.bench.engine import ForwardEngine
@@ -25,10 +28,10 @@ from whybench.bench.environment import environment
 from whybench.bench.errors import LabelError, ParameterError, WhybenchError
 from whybench.bench.method import Method
 from whybench.bench.metrics import metrics_named
-from whybench.bench.operators import OperatorName, Remover, operator_for
-from whybench.bench.registry import source_hash
+from whybench.bench.operators import Remover, operator_for
 from whybench.bench.schema import MethodSpec, ModelSpec, Result, Spec, TaskSpec
 from whybench.bench.scoring import require_float32
+from whybench.bench.source import source_hash
 from whybench.bench.store import ResultStore, StoredResult, read
 from whybench.bench.task import Example, Task, TaskData
 
@@ -48,7 +51,7 @@ class Plan:
         operator: Removal operator; None takes the task's, or else the tokenizer's default.
         unit: What is removed.
         metrics: Names of metrics; None computes all.
-        seed: Seeds the sample, ties and methods.
+        seed: Seeds the sample, ties, and torch's random numbers while a method runs.
         device: Where the model runs; None takes the GPU where there is one.
         dtype: Precision that the methods see; scoring is in float32 whatever it is.
         batch_size: Examples in a batch of a method.
@@ -139,9 +142,11 @@ def _run_task(plan: Plan, task: Task, store: ResultStore, observer: Observer) ->
     engine = ForwardEngine(scorer)
     batch = batch.with_target(torch.from_numpy(_originals(engine, batch, operator).argmax(axis=1)))
 
+    # once, before any method has had the tokenizer or the model in hand
+    model = model_spec(scorer)
     found = []
     for method in plan.methods:
-        spec = _spec(plan, task, data, examples, method, scorer, explained, operator)
+        spec = _spec(plan, task, data, examples, method, model, explained, operator)
         reused = store.finished(spec.cell())
         if reused:
             stored = read(store.cells / spec.cell())
@@ -174,7 +179,7 @@ def _run_method(
         "signed": method.signed,
         "summary": " ".join(summary.split()),
         "description": description,
-        "labels": explained.labels,
+        "label_names": explained.labels,
         "environment": environment(explained.device),
     }
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -206,17 +211,47 @@ def _reason(error: Exception) -> str:
     if isinstance(error, WhybenchError):
         return str(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name})"
+    # a result is published: folders of this machine, which can hold the user's name, are cut down to the last part
+    said = re.sub(r"(?<![\w.:/])(?:[A-Za-z]:)?[/\\](?:[^\s'\"/\\]+[/\\])+", "…/", str(error))
+    return f"{type(error).__name__}: {said} ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name})"
 
 
 def _classifiers(plan: Plan, task: Task) -> tuple[Classifier, Classifier]:
     """The float32 classifier that scores, and the one that the methods see."""
+    if plan.model_revision is not None and plan.model is None:
+        raise ParameterError(f"a revision ({plan.model_revision!r}) was given without a model; name the model too.")
     source = plan.model or task.default_model
     revision = plan.model_revision if plan.model else task.default_model_revision
     scorer = Classifier.from_pretrained(source, revision=revision, device=plan.device)
     if plan.dtype == torch.float32:
         return scorer, scorer
     return scorer, Classifier.from_pretrained(source, revision=revision, device=plan.device, dtype=plan.dtype)
+
+
+def model_spec(classifier: Classifier) -> ModelSpec:
+    """What makes the model the one that it is: its weights, its configuration and its tokenizer, by digests."""
+    config = {
+        key: value
+        for key, value in json.loads(classifier.model.config.to_json_string(use_diff=False)).items()
+        # where it was loaded from and by which version, and what the spec has as fields of its own
+        if key not in ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "_commit_hash")
+        and "attn_implementation" not in key
+    }
+    tokenizer = json.loads(classifier.tokenizer.backend_tokenizer.to_str())
+    # what the last call to it asked for
+    del tokenizer["padding"], tokenizer["truncation"]
+    roles = {name: getattr(classifier.tokenizer, f"{name}_token_id") for name in ("mask", "pad", "bos", "eos")}
+    return ModelSpec(
+        name=classifier.name,
+        revision=classifier.revision,
+        weights=classifier.weights_hash,
+        config=_digest(config),
+        tokenizer=_digest({"tokenizer": tokenizer, "roles": roles, "max_length": classifier.max_length}),
+    )
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _encode(classifier: Classifier, examples: Sequence[Example]) -> Batch:
@@ -230,7 +265,7 @@ def _originals(engine: ForwardEngine, batch: Batch, operator: OperatorName) -> F
     """Probabilities ``[batch, labels]`` of the inputs as they are, through the engine, which remembers them."""
     remover = Remover(engine.classifier, batch, operator)
     nothing = [np.zeros((1, n), dtype=bool) for n in batch.unit_counts().tolist()]
-    return engine.probabilities([row for i, none in enumerate(nothing) for row in remover.rows(i, none)])
+    return engine.probabilities([row for i, none in enumerate(nothing) for row in remover.perturb(i, none)])
 
 
 def _spec(
@@ -239,14 +274,17 @@ def _spec(
     data: TaskData,
     examples: Sequence[Example],
     method: Method,
-    scorer: Classifier,
+    model: ModelSpec,
     explained: Classifier,
     operator: OperatorName,
 ) -> Spec:
     ids = hashlib.sha256("\n".join(example.id for example in examples).encode()).hexdigest()
-    tokenizer = hashlib.sha256(scorer.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
     return Spec(
-        method=MethodSpec(name=method.name, parameters=method.parameters(), source=source_hash(type(method))),
+        method=MethodSpec(
+            name=method.name,
+            parameters=json.loads(json.dumps(method.parameters())),
+            source=source_hash(type(method)),
+        ),
         task=TaskSpec(
             name=task.name,
             dataset=task.dataset,
@@ -255,7 +293,7 @@ def _spec(
             examples=len(examples),
             example_ids=ids,
         ),
-        model=ModelSpec(name=scorer.name, revision=scorer.revision, weights=scorer.weights_hash, tokenizer=tokenizer),
+        model=model,
         operator=operator,
         unit=plan.unit,
         metrics=tuple(metric.name for metric in metrics_named(plan.metrics)),

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from whybench.bench.choices import Family, OperatorName, UnitKind
 from whybench.bench.figures import FIGURES
 
 SCHEMA_VERSION = 1
@@ -55,11 +56,12 @@ class TaskSpec(Record):
 
 
 class ModelSpec(Record):
-    """Which model: name, Hub commit, digests of its weights and of its tokenizer."""
+    """Which model: name, Hub commit, digests of its weights, its configuration and its tokenizer."""
 
     name: str
     revision: str | None
     weights: Digest
+    config: Digest
     tokenizer: Digest
 
 
@@ -71,8 +73,8 @@ class Spec(Record):
     method: MethodSpec
     task: TaskSpec
     model: ModelSpec
-    operator: Literal["mask", "delete", "pad"]
-    unit: Literal["word", "token"]
+    operator: OperatorName
+    unit: UnitKind
     metrics: tuple[str, ...]
     seed: int
     dtype: str
@@ -192,7 +194,7 @@ class Result(Record):
         signed: Whether its scores are signed.
         summary: First paragraph of the method's docstring.
         description: The rest of it: formula, source, parameters.
-        labels: The model's labels.
+        label_names: The model's labels, in the order of their indices.
         accuracy: Share of examples whose prediction is the gold label; None without gold labels.
         coverage: Examples scored, truncated, failed.
         figures: Per metric.
@@ -207,11 +209,11 @@ class Result(Record):
     cell: str
     spec: Spec
     label: str
-    family: str
+    family: Family
     signed: bool
     summary: str
     description: str = ""
-    labels: tuple[str, ...] = ()
+    label_names: tuple[str, ...] = ()
     accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
     coverage: Coverage | None = None
     figures: dict[str, Figure] = {}

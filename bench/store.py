@@ -13,10 +13,12 @@ is renamed into place. A finished cell is never written again: its name holds th
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ from whybench.bench.errors import CorruptResultError, StoreError
 from whybench.bench.examples_table import schema
 from whybench.bench.schema import Digest, Result
 
+LEFT_OVER_SECONDS = 24 * 3600
 RESULT, EXAMPLES, MANIFEST = "result.json", "examples.parquet", "manifest.json"
 
 
@@ -88,6 +91,10 @@ class ResultStore:
             probe.mkdir(parents=True)
             (probe / "x").write_text("x")
             shutil.rmtree(probe)
+            for left in self._writing.iterdir():
+                # a run that was killed left it; one that is still writing is done within seconds
+                if time.time() - left.stat().st_mtime > LEFT_OVER_SECONDS:
+                    shutil.rmtree(left, ignore_errors=True)
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -120,20 +127,25 @@ class ResultStore:
             (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
             _flush(folder / MANIFEST)
             _flush(folder)
-            if done and target.exists():
+            if not done:
+                # only a failure is ever replaced; moved away first, so that no half of one is left to be read
+                self._discard(target)
+            if not _put(folder, target):
+                # another run was faster: its cell stays
                 read(target)
                 shutil.rmtree(folder)
                 return target
-            if target.exists():
-                # only a failure is ever replaced, and losing one to a crash right here loses nothing finished
-                shutil.rmtree(target)
-            folder.rename(target)
             _flush(target.parent)
             if done:
-                shutil.rmtree(self.failures / result.cell, ignore_errors=True)
+                self._discard(self.failures / result.cell)
         except OSError as error:
             raise self._unwritable(error) from error
         return target
+
+    def _discard(self, folder: Path) -> None:
+        away = self._writing / f"old-{uuid.uuid4().hex}"
+        if folder.exists() and _put(folder, away):
+            shutil.rmtree(away)
 
     def read_all(self) -> list[StoredResult]:
         """All finished cells, by name.
@@ -182,6 +194,17 @@ def read(folder: Path) -> StoredResult:
     if result.status == "finished" and EXAMPLES not in manifest.files:
         raise _corrupt(folder, f"a finished cell without {EXAMPLES}")
     return StoredResult(folder, result)
+
+
+def _put(folder: Path, target: Path) -> bool:
+    """Rename a folder; False where the target is already there."""
+    try:
+        folder.rename(target)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
 
 
 def _folders(parent: Path) -> Iterator[Path]:

@@ -39,7 +39,7 @@ class Board:
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the model's labels."""
-        return next((stored.result.labels for stored in self if stored.result.labels), ())
+        return next((stored.result.label_names for stored in self if stored.result.label_names), ())
 
     @property
     def accuracy(self) -> float | None:

@@ -19,6 +19,9 @@ def command(result: Result) -> str:
     if spec.task.dataset is not None or spec.model.name != spec.task.name:
         words += ["--model", spec.model.name]
         words += ["--revision", spec.model.revision] if spec.model.revision else []
+    if spec.task.revision.startswith("sha256:"):
+        # local files: their digest is known, their place is not
+        words += ["--data", f"{spec.task.name}=PATH"]
     words += ["--split", spec.task.split, "--limit", str(spec.task.examples), "--operator", spec.operator]
     for option, value, usual in (
         ("--unit", spec.unit, "word"),

@@ -47,7 +47,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A number with what stands beneath it.
 
     Attributes:
@@ -82,7 +82,7 @@ class Row:
 
     stored: StoredResult
     name: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
 
     @property
     def result(self) -> Result:
@@ -226,13 +226,13 @@ def table(board: Board) -> Table:
     return Table(board, columns, tuple(methods), tuple(_sorted(references, columns)))
 
 
-def figure_cell(result: Result, name: str) -> Cell:
+def figure_cell(result: Result, name: str) -> TableCell:
     """A figure with its interval."""
     figure = result.figures.get(name)
     if figure is None:
-        return Cell()
+        return TableCell()
     scored = result.coverage.scored if result.coverage else 0
-    return Cell(
+    return TableCell(
         text=number(figure.mean),
         value=figure.mean,
         detail=interval(figure.low, figure.high),
@@ -243,18 +243,18 @@ def figure_cell(result: Result, name: str) -> Cell:
     )
 
 
-def _figures(result: Result, columns: Sequence[Column]) -> list[Cell]:
+def _figures(result: Result, columns: Sequence[Column]) -> list[TableCell]:
     return [figure_cell(result, column.key) for column in columns]
 
 
-def _costs(result: Result) -> list[Cell]:
+def _costs(result: Result) -> list[TableCell]:
     cost, coverage = result.cost, result.coverage
     if cost is None or coverage is None:
-        return [Cell()] * (len(_COSTS) + 1)
-    cells = [Cell(c.text(cost), c.value(cost), c.detail(cost)) for c in _COSTS]
+        return [TableCell()] * (len(_COSTS) + 1)
+    cells = [TableCell(c.text(cost), c.value(cost), c.detail(cost)) for c in _COSTS]
     share = coverage.scored / coverage.examples if coverage.examples else 0.0
     cut = f"{coverage.truncated:,} cut" if coverage.truncated else ""
-    return [*cells, Cell(f"{coverage.scored:,}/{coverage.examples:,}", share, cut)]
+    return [*cells, TableCell(f"{coverage.scored:,}/{coverage.examples:,}", share, cut)]
 
 
 def _placed(rows: list[Row], figures: int) -> list[Row]:

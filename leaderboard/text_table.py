@@ -13,7 +13,7 @@ from rich.text import Text
 from whybench.bench.store import StoredResult
 from whybench.leaderboard.boards import REFERENCE, Board, boards
 from whybench.leaderboard.formatting import number, visible
-from whybench.leaderboard.tables import Cell, Column, Row, Table, table
+from whybench.leaderboard.tables import Column, Row, Table, TableCell, table
 
 # longer words of a heading are cut, longer names are folded
 _WORD, _NAME = 11, 34
@@ -113,7 +113,7 @@ def _name(row: Row) -> Text:
     return name if row.complete else name.append(" (incomplete)", style="yellow")
 
 
-def _cell(cell: Cell) -> Text:
+def _cell(cell: TableCell) -> Text:
     text = Text(cell.text.replace("\u00a0", " "), style="bold" if cell.best else "")
     if cell.value is not None and cell.low is not None and cell.high is not None:
         # the wider side, so that the interval is never shown narrower than it is

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from whybench.bench.data import read_rows
+from whybench.bench.data import label_index, read_rows, text_of
 from whybench.bench.task import Example, Task, TaskData
 
 
@@ -25,12 +25,12 @@ class Sst2(Task):
     def load(self, data: Path | None = None, split: str | None = None) -> TaskData:
         """Read the sentences; by default the validation split, as the Hub's test split has no labels.
 
-        Columns: ``sentence`` (or ``text``) and ``label``, 0 negative, 1 positive.
+        Columns: ``sentence`` (or ``text``) and ``label``: 0 or ``negative``, 1 or ``positive``, -1 where there is none.
         """
         columns = {"sentence": ("sentence", "text"), "label": ("label",)}
         rows = read_rows(self.dataset, self.dataset_revision, split or "validation", columns, data)
-        examples = [
-            Example(id=f"{rows.split}-{i}", text=text, label=None if label in (-1, None) else int(label))
-            for i, (text, label) in enumerate(zip(rows.columns["sentence"], rows.columns["label"], strict=True))
-        ]
+        examples = []
+        for i, (text, label) in enumerate(zip(rows.columns["sentence"], rows.columns["label"], strict=True)):
+            name = f"{rows.split}-{i}"
+            examples.append(Example(name, text_of(text, name), label=label_index(label, self.labels, name)))
         return TaskData(examples, rows.split, rows.revision)

@@ -9,8 +9,8 @@ import torch
 
 from whybench import load_method
 from whybench.bench.engine import ForwardEngine
+from whybench.bench.listing import names
 from whybench.bench.metrics import metrics_named
-from whybench.bench.registry import names
 from whybench.bench.scoring import rankings, record_curves
 from whybench.bench.statistics import bootstrap_intervals
 
@@ -20,7 +20,7 @@ def bench(benchmark, xor_classifier):
     """The benchmark, with torch and device in its record, on one thread, synchronised with a GPU."""
     benchmark.extra_info |= {
         "torch": torch.__version__,
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "device": str(xor_classifier.device),
     }
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -54,7 +54,7 @@ def curves_of(classifier, batch, engine):
 
 
 def test_score_with_a_new_engine(bench, xor_classifier, xor_batch):
-    assert len(bench(lambda: curves_of(xor_classifier, xor_batch, ForwardEngine(xor_classifier))).curves) == 12
+    assert len(bench(lambda: curves_of(xor_classifier, xor_batch, ForwardEngine(xor_classifier)))) == 12
 
 
 def test_score_with_a_warm_engine(bench, xor_classifier, xor_batch):

@@ -84,6 +84,23 @@ def test_a_failed_cell_is_exit_code_1_and_on_the_page(home):
     assert "out of luck" in (home / "failing" / "site" / "index.html").read_text(encoding="utf-8")
 
 
+def test_one_broken_method_among_all_is_left_out_with_its_reason(home, monkeypatch, capsys):
+    from whybench.bench import cli
+
+    monkeypatch.setattr(cli, "_all_methods", lambda: ["random", str(home / "half.py")])
+    (home / "half.py").write_text("import nowhere_to_be_found\n")
+    monkeypatch.chdir(home)
+    arguments = ["run", "--limit", "8", "--results", "some", "--wandb", "disabled", "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", ["whybench", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    printed = capsys.readouterr()
+    assert stopped.value.code == 1
+    assert "half.py was left out" in printed.err
+    assert "nowhere_to_be_found" in printed.err
+    assert "random" in printed.out
+
+
 def test_explain_shows_tokens_and_writes_a_page(home):
     text = "saddle red <b> round winter"
     done = whybench("explain", text, "--model", XOR, "--method", "occlusion", "--html", "x.html", cwd=home)
@@ -133,10 +150,15 @@ WRONG = {
     "not writable": (["run", "--results", "wrong.csv/results"], "--results"),
     "no results": (["leaderboard", "--results", "nothing"], "whybench run"),
     "listing": (["list", "models"], "methods, tasks or metrics"),
+    "revision of no model": (["run", "--revision", "main"], "without a model"),
+    "task and suite": (["run", "--task", "sst2", "--suite", "mini"], "give one of the two"),
+    "recovery metric": (["run", "--metric", "average_precision"], "every task with evidence has it"),
+    "site of somebody else": (["run", "--site", "."], "is not a site"),
+    "label as a word": (["run", "--task", "sst2", "--model", XOR, "--data", "sst2=words.csv"], "'great'"),
     "explain nothing": (["explain", " ", "--model", XOR, "--method", "random"], "empty text"),
     "device": (["run", "--device", "gpu9"], "'gpu9' cannot be used"),
     "no such GPU": (["run", "--device", "cuda:99"], "'cuda:99' cannot be used"),
-    "metrics and no option": (["run", "--colour"], "--colour"),
+    "unknown option": (["run", "--colour"], "--colour"),
 }
 
 
@@ -146,6 +168,7 @@ def test_wrong_use_is_one_message_and_exit_code_2(case, home, monkeypatch, capsy
     (home / "wrong.csv").write_text("words,label\ngood,1\n")
     (home / "empty.csv").write_text('sentence,label\n" ",1\n')
     (home / "label.csv").write_text("sentence,label\ngood,5\n")
+    (home / "words.csv").write_text("sentence,label\ngood,great\n")
     arguments, message = WRONG[case]
     if arguments[0] == "run" and "--results" not in arguments:
         arguments = [*arguments, "--results", "untouched"]

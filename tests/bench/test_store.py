@@ -238,6 +238,53 @@ def test_a_crash_at_any_step_of_writing_leaves_nothing_that_reads_as_finished(fi
     assert [again.result for again in target.read_all()] == [stored.result]
 
 
+def test_a_race_for_a_cell_leaves_the_first(finished, tmp_path, monkeypatch):
+    """Another process puts the cell there between our look and our rename."""
+    (stored,) = finished.read_all()
+    store = ResultStore(tmp_path)
+    first = store.write(stored.result, stored.examples)
+    monkeypatch.setattr("pathlib.Path.exists", lambda self: False)
+    assert store.write(stored.result, stored.examples) == first
+    monkeypatch.undo()
+    assert [again.result for again in store.read_all()] == [stored.result]
+
+
+def test_a_crash_while_a_failure_is_replaced_leaves_none_that_is_half_there(finished, tmp_path, monkeypatch):
+    import shutil
+
+    (stored,) = finished.read_all()
+    store = ResultStore(tmp_path)
+    failure = stored.result.model_copy(update={"status": "failed", "error": "first"})
+    store.write(failure)
+
+    class Crash(BaseException):
+        pass
+
+    def half(folder, *args, **kwargs):
+        next(folder.iterdir()).unlink()
+        raise Crash
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", half)
+        with pytest.raises(Crash):
+            store.write(failure.model_copy(update={"error": "second"}))
+    assert store.read_failures() == []
+    store.write(failure.model_copy(update={"error": "third"}))
+    assert [again.result.error for again in store.read_failures()] == ["third"]
+
+
+def test_what_a_killed_run_left_is_cleared_after_a_day(tmp_path):
+    store = ResultStore(tmp_path)
+    store.check_writable()
+    old, new = (tmp_path / ".writing" / name for name in ("old", "new"))
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "result.json").write_text("{}")
+    os.utime(old, (0, 0))
+    store.check_writable()
+    assert (old.exists(), new.exists()) == (False, True)
+
+
 def test_writing_a_cell_twice_keeps_the_first(finished, tmp_path):
     (stored,) = finished.read_all()
     store = ResultStore(tmp_path)

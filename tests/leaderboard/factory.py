@@ -85,7 +85,13 @@ def make(store: ResultStore, made: Made) -> StoredResult:
             examples=made.examples,
             example_ids=digest(f"{made.task} {made.examples}"),
         ),
-        model=ModelSpec(name=made.model, revision=None, weights=digest(made.weights), tokenizer=digest("tokenizer")),
+        model=ModelSpec(
+            name=made.model,
+            revision=None,
+            weights=digest(made.weights),
+            config=digest("config"),
+            tokenizer=digest("tokenizer"),
+        ),
         operator=made.operator,
         unit="word",
         metrics=tuple(METRICS),
@@ -101,7 +107,7 @@ def make(store: ResultStore, made: Made) -> StoredResult:
         "signed": made.signed,
         "summary": made.summary,
         "description": f"Source: {made.summary}\n\nAttributes:\n    n: Number of things.",
-        "labels": made.labels,
+        "label_names": made.labels,
         "environment": Environment(
             whybench="0.1.0",
             python="3.11.2",

@@ -32,7 +32,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         label=HOSTILE,
         summary=HOSTILE,
         model=HOSTILE,
-        family=HOSTILE,
         labels=(HOSTILE, HOSTILE),
         texts=[HOSTILE, f"{HOSTILE} a b"],
         examples=4,

@@ -158,7 +158,6 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
         "model": HOSTILE,
         "labels": (HOSTILE, "\u202eright"),
         "texts": [f"{HOSTILE} {long} \u202eword \x00 end", "a quiet text"],
-        "family": HOSTILE,
         "device": HOSTILE,
         "examples": 4,
     }

@@ -1,0 +1,46 @@
+"""A digest of the code that a method consists of, for its results' specs."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def source_hash(cls: type) -> str:
+    """SHA-256 over the files that define the class and the classes that it inherits from, and what they import.
+
+    Imports are followed to files in the same folder as the class's own, by whatever form of import; the engine's own
+    modules and other packages are told apart by the versions in a result's environment.
+    """
+    classes = [base for base in cls.__mro__ if base.__module__ not in ("builtins", "abc")]
+    files = [Path(file) for base in classes if (file := getattr(sys.modules[base.__module__], "__file__", None))]
+    digest = hashlib.sha256()
+    for path in _with_imports(files):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _with_imports(files: list[Path]) -> Iterator[Path]:
+    home = files[0].resolve().parent
+    pending, seen = list(files), set()
+    while pending:
+        current = pending.pop(0).resolve()
+        if current in seen:
+            continue
+        seen.add(current)
+        yield current
+        if current.parent == home:
+            pending.extend(path for name in _imported(current) if (path := home / f"{name}.py").is_file())
+
+
+def _imported(path: Path) -> Iterator[str]:
+    """The last part of every module's name, and every name, that a file imports."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.rsplit(".", 1)[-1] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").rsplit(".", 1)[-1]
+            yield from (alias.name for alias in node.names)
