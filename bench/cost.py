@@ -69,7 +69,7 @@ class Counts:
         forward: Inputs that went forward through the model.
         backward: Inputs whose logits received a gradient.
         flops: Floating-point operations of matrix products, convolutions and attention, forward and backward, as
-            torch's FlopCounterMode counts them; linear algebra outside the model (a solver) is not in it.
+            torch's FlopCounterMode counts them; a solver's factorisations are not in it.
     """
 
     forward: int = 0

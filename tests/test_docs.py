@@ -80,6 +80,18 @@ def test_links_lead_somewhere(page):
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
+def test_the_readme_shows_the_table_of_a_real_run():
+    from whybench.bench.listing import names
+    from whybench.bench.metrics import METRICS
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"^```text\n(sst2 .*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert "100 examples" in table
+    for name in names("method"):
+        (row,) = [line for line in table.splitlines() if line.strip().startswith(f"{name} ")]
+        assert len(re.findall(r"\b[01]\.\d{3}\b", row)) >= len(METRICS), row
+
+
 def test_make_targets_in_the_readme_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     named = set(re.findall(r"make ([a-z-]+)", (ROOT / "README.md").read_text(encoding="utf-8")))
