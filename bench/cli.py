@@ -117,16 +117,17 @@ def run(
         dtype=dtypes[dtype],
         batch_size=batch_size,
     )
-    _run(plan, results, site, wandb, wandb_project, wandb_entity, as_json)
     for name, reason in unusable.items():
-        sys.stderr.write(f"whybench: {name} was left out: {reason}\n")
-    if unusable:
+        sys.stderr.write(f"whybench: {name} is left out: {reason}\n")
+    all_finished = _run(plan, results, site, wandb, wandb_project, wandb_entity, as_json)
+    if unusable or not all_finished:
         raise typer.Exit(1)
 
 
 def _run(
     plan: Plan, results: Path, site: Path | None, mode: str, project: str, entity: str | None, as_json: bool
-) -> None:
+) -> bool:
+    """Run a plan, print its table and render the site; returns whether every cell finished."""
     from rich.console import Console
     from rich.text import Text
 
@@ -144,8 +145,8 @@ def _run(
     site = site or results / "site"
     store.check_writable()
     check(site)
-    if results.is_dir():
-        store.read_all(), store.read_failures()
+    store.read_all()
+    store.read_failures()
     errors = Console(stderr=True)
     group = "-".join(sorted(task.name for task in plan.tasks))
 
@@ -163,8 +164,7 @@ def _run(
         print_overview([cell for cell in cells if cell.result.status == "finished"], failed, Console())
         index = build_site(store.read_all(), store.read_failures(), site)
         sys.stdout.write(f"\nThe page: {index.resolve()}\n")
-    if failed:
-        raise typer.Exit(1)
+    return not failed
 
 
 @app.command()

@@ -50,7 +50,7 @@ def build(out: Path) -> Path:
 def missing_and_surplus(wheel: Path, source: Path) -> tuple[list[str], list[str]]:
     """Files that the wheel should hold and does not, and top-level names that it should not have."""
     names = set(zipfile.ZipFile(wheel).namelist())
-    wanted = {"whybench/__init__.py", "whybench/py.typed"}
+    wanted = {"whybench/__init__.py", "whybench/__main__.py", "whybench/py.typed"}
     for folder in FOLDERS:
         wanted |= {f"whybench/{path.relative_to(source)}" for path in (source / folder).rglob("*.py")}
     for folder in DATA:

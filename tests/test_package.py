@@ -74,7 +74,7 @@ def test_every_module_can_be_imported():
     import pkgutil
 
     for module in pkgutil.walk_packages(whybench.__path__, "whybench."):
-        if ".tests" not in module.name:
+        if ".tests" not in module.name and not module.name.endswith("__main__"):
             importlib.import_module(module.name)
 
 
@@ -106,3 +106,30 @@ def test_every_error_is_ours_and_drawn_in_the_tree():
     assert all(issubclass(item, errors.WhybenchError) for item in classes)
     for item in classes:
         assert f" {item.__name__}" in errors.__doc__, item
+
+
+def test_the_pinned_signatures():
+    import inspect
+
+    def parameters(function):
+        return {
+            name: parameter.default
+            for name, parameter in inspect.signature(function).parameters.items()
+            if name not in ("self", "cls")
+        }
+
+    empty = inspect.Parameter.empty
+    assert parameters(whybench.score) == {
+        "classifier": empty,
+        "batch": empty,
+        "token_scores": empty,
+        "metrics": None,
+        "operator": None,
+        "unit": "word",
+        "signed": True,
+        "seed": 0,
+    }
+    assert list(parameters(whybench.Classifier.from_pretrained)) == ["path_or_id", "revision", "device", "dtype"]
+    assert list(parameters(whybench.load_method)) == ["name", "parameters"]
+    assert list(parameters(whybench.load_task)) == ["name"]
+    assert list(parameters(whybench.Method.attribute)) == ["classifier", "batch"]

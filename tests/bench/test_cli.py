@@ -22,7 +22,7 @@ def whybench(*arguments, cwd, **environment):
     """Run ``whybench`` without a network; returns the finished process."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB", "HF_"))}
     return subprocess.run(
-        [sys.executable, "-m", "whybench.bench.cli", *map(str, arguments)],
+        [sys.executable, "-m", "whybench", *map(str, arguments)],
         cwd=cwd,
         env={**clean, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "160", **environment},
         capture_output=True,
@@ -96,7 +96,7 @@ def test_one_broken_method_among_all_is_left_out_with_its_reason(home, monkeypat
         main()
     printed = capsys.readouterr()
     assert stopped.value.code == 1
-    assert "half.py was left out" in printed.err
+    assert "half.py is left out" in printed.err
     assert "nowhere_to_be_found" in printed.err
     assert "random" in printed.out
 

@@ -1,0 +1,5 @@
+"""``python -m whybench`` is ``whybench``."""
+
+from whybench.bench.cli import main
+
+main()
