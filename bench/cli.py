@@ -208,6 +208,8 @@ def explain(
     )
     console.print(to_terminal(explanation))
     console.print(explanation.caption, style="dim")
+    if explanation.note:
+        console.print(explanation.note, style="dim")
     console.print(_scores_table(explanation))
     for figure, value in explanation.report.items():
         console.print(f"{figure}: {value:.3g}")

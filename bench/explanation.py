@@ -32,6 +32,7 @@ class Explanation:
         truncated: Whether the text was longer than the model's limit.
         report: What the method reports about its answer.
         signed: Whether a negative score says "opposes"; else scores say only how much a unit matters.
+        note: What must be said about the method.
     """
 
     method: str
@@ -44,6 +45,7 @@ class Explanation:
     truncated: bool
     report: dict[str, float]
     signed: bool = True
+    note: str = ""
 
     @property
     def caption(self) -> str:
@@ -99,6 +101,7 @@ def explain_text(classifier: Classifier, method: Method, text: str, text_pair: s
         truncated=batch.truncated[0],
         report={name: float(figure[0]) for name, figure in attribution.report.items()},
         signed=method.signed,
+        note=method.note,
     )
 
 
@@ -126,7 +129,8 @@ td, th {{ padding: 0 1rem 0 0; text-align: left; }} td + td {{ text-align: right
 small {{ opacity: .75; }}
 </style>
 <h1>{prediction} <small>p = {probability:.3f}</small></h1>
-<p><small>{method} on {model}. {caption} Hover for the scores.{note}</small></p>
+<p><small>{method} on {model}. {caption} Hover for the scores.{cut}</small></p>
+{note}
 <p class="text">{body}</p>
 <details><summary>Scores</summary><table><tr><th>unit</th><th>score</th></tr>{rows}</table></details>
 </html>
@@ -155,7 +159,8 @@ def to_html(explanation: Explanation) -> str:
         prediction=html.escape(explanation.prediction),
         probability=explanation.probability,
         caption=explanation.caption,
-        note=" The text was longer than the model's limit and was cut." if explanation.truncated else "",
+        cut=" The text was longer than the model's limit and was cut." if explanation.truncated else "",
+        note=f"<p><small>{html.escape(explanation.note)}</small></p>" if explanation.note else "",
         body="".join(body),
         rows="".join(rows),
     )

@@ -42,11 +42,13 @@ class Method(ABC):
         name: The file's name without ``.py``.
         family: ``attention``, ``gradient``, ``perturbation`` or ``reference`` (a yardstick, shown but not ranked).
         signed: Whether a negative score says "speaks against the target".
+        note: What must be said wherever its results are shown, such as that it is a reconstruction.
     """
 
     name: ClassVar[str]
     family: ClassVar[Family]
     signed: ClassVar[bool]
+    note: ClassVar[str] = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

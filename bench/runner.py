@@ -179,6 +179,7 @@ def _run_method(
         "signed": method.signed,
         "summary": " ".join(summary.split()),
         "description": description,
+        "note": method.note,
         "label_names": explained.labels,
         "environment": environment(explained.device),
     }

@@ -194,6 +194,7 @@ class Result(Record):
         signed: Whether its scores are signed.
         summary: First paragraph of the method's docstring.
         description: The rest of it: formula, source, parameters.
+        note: What must be said wherever the method's results are shown.
         label_names: The model's labels, in the order of their indices.
         accuracy: Share of examples whose prediction is the gold label; None without gold labels.
         coverage: Examples scored, truncated, failed.
@@ -213,6 +214,7 @@ class Result(Record):
     signed: bool
     summary: str
     description: str = ""
+    note: str = ""
     label_names: tuple[str, ...] = ()
     accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
     coverage: Coverage | None = None

@@ -42,6 +42,11 @@ class Board:
         return next((stored.result.label_names for stored in self if stored.result.label_names), ())
 
     @property
+    def notes(self) -> dict[str, str]:
+        """Per name what must be said about its method wherever it is shown, where there is something."""
+        return {self.names[stored.result.cell]: stored.result.note for stored in self if stored.result.note}
+
+    @property
     def accuracy(self) -> float | None:
         """The model's accuracy on these examples."""
         return next((s.result.accuracy for s in self.results if s.result.accuracy is not None), None)

@@ -45,6 +45,8 @@ def print_overview(results: Sequence[StoredResult], failures: Sequence[StoredRes
             console.print(
                 Text.assemble((name, "bold"), " failed: ", visible(stored.result.error or "", 1000)), style="yellow"
             )
+        for name, note in board.notes.items():
+            console.print(Text.assemble((visible(name), "bold"), ": ", visible(note, 1000)), style="dim")
         if board.environments > 1:
             console.print(
                 f"Made in {board.environments} environments: times and memory do not compare.", style="yellow"

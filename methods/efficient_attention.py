@@ -36,6 +36,10 @@ class EfficientAttention(MatrixMethod):
     """
 
     name, family, signed = "efficient_attention", "attention", False
+    note = (
+        "whybench's reconstruction of Naim & Asher 2024 (arXiv:2410.18541), of which only the abstract and the "
+        "introduction were at hand."
+    )
 
     def transform(self, weights: Tensor, values: Tensor, allowed: Tensor) -> Matrices:
         """The efficient rows, ``[batch, heads, queries, keys]``, float64, with their certificate."""

@@ -64,6 +64,13 @@ def test_the_page_escapes_everything_and_has_every_score():
     assert "http" not in page
 
 
+def test_what_must_be_said_of_a_method_is_on_the_page(xor_classifier):
+    explanation = explain_text(xor_classifier, load_method("efficient_attention"), "red round")
+    assert "reconstruction" in explanation.note
+    assert "reconstruction of Naim &amp; Asher" in to_html(explanation)
+    assert explain_text(xor_classifier, load_method("raw_attention"), "red round").note == ""
+
+
 def test_scores_that_are_all_zero_have_no_colour():
     flat = Explanation("m", "x", "p", 1.0, "a b", ((0, 1), (2, 3)), (0.0, 0.0), False, {})
     assert flat.shades() == [0.0, 0.0]

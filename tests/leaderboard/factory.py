@@ -49,6 +49,7 @@ class Made:
     family: str = "perturbation"
     signed: bool = True
     summary: str = "What the probability loses when a word is removed."
+    note: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     quality: float = 2.0
     milliseconds: float = 1.0
@@ -106,6 +107,7 @@ def make(store: ResultStore, made: Made) -> StoredResult:
         "family": made.family,
         "signed": made.signed,
         "summary": made.summary,
+        "note": made.note,
         "description": f"Source: {made.summary}\n\nAttributes:\n    n: Number of things.",
         "label_names": made.labels,
         "environment": Environment(
@@ -248,7 +250,8 @@ METHODS: tuple[dict[str, Any], ...] = (
         "method": "efficient_attention",
         "family": "attention",
         "signed": False,
-        "summary": "The smallest attention weights with the same head output; our reconstruction of Naim & Asher 2024.",
+        "summary": "The smallest attention weights with the same head output.",
+        "note": "A reconstruction of Naim & Asher 2024.",
         "quality": 0.9,
         "milliseconds": 24.0,
         "report": {

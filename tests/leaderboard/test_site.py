@@ -68,6 +68,14 @@ def test_every_figure_is_on_the_page_of_its_method(site: Path, results: list[Sto
         assert stored.result.environment.torch in page.text
 
 
+def test_what_must_be_said_of_a_method_is_said_wherever_it_is_shown(site: Path, results: list[StoredResult]) -> None:
+    (note,) = {stored.result.note for stored in results if stored.result.note}
+    shown = [page for page in pages(site) if "efficient" in page.name or "methods" not in page.parts]
+    assert len(shown) > 2
+    for page in shown:
+        assert note in parse(page).text, page.name
+
+
 def test_columns_say_their_direction_and_formula(site: Path) -> None:
     heads = {head.attributes["data-key"]: head for head in parse(site / "index.html").all("th", data_key=None)}
     for metric in [*METRICS.values(), *RECOVERY.values()]:
@@ -155,6 +163,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     hostile = {
         "label": HOSTILE,
         "summary": HOSTILE,
+        "note": HOSTILE,
         "model": HOSTILE,
         "labels": (HOSTILE, "\u202eright"),
         "texts": [f"{HOSTILE} {long} \u202eword \x00 end", "a quiet text"],
