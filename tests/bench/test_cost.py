@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 def test_milliseconds():
     answer, spent = milliseconds(lambda: time.sleep(0.02) or "done", CPU)
     assert answer == "done"
-    assert 20 <= spent < 200
+    assert 20 <= spent < 2000
 
 
 def test_peak_memory_is_what_tensors_hold_at_once():
@@ -105,7 +105,7 @@ def test_a_method_that_sleeps_is_seen_to(xor_classifier, xor_batch):
     answers, cost = explain_and_measure(Sleepy(), xor_classifier, batches)
     assert [len(a.scores) for a in answers] == [4, 8]
     assert cost.timer == "perf_counter"
-    assert 50 / 8 <= cost.p50_ms <= cost.p95_ms < 50
+    assert 50 / 8 <= cost.p50_ms <= cost.p95_ms < 500
     assert cost.p95_ms >= 50 / 4
     assert cost.examples_per_second < 12 / 0.1
     assert cost.forward_equivalents > 1

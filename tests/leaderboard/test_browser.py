@@ -58,10 +58,16 @@ def page(browser: Any) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     opened = context.new_page()
     troubles: list[str] = []
+
+    def failed(request: Any) -> None:
+        # the browser calls off what it is still loading, the icon say, when a page is left or closed
+        if request.failure != "net::ERR_ABORTED":
+            troubles.append(f"failed: {request.url} ({request.failure})")
+
     opened.on("console", lambda message: troubles.append(message.text))
     opened.on("pageerror", lambda error: troubles.append(str(error)))
     opened.on("request", lambda request: None if request.url.startswith("file:") else troubles.append(request.url))
-    opened.on("requestfailed", lambda request: troubles.append(f"failed: {request.url}"))
+    opened.on("requestfailed", failed)
     yield opened
     context.close()
     assert not troubles
