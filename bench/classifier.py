@@ -108,6 +108,7 @@ class Classifier:
         for token_id in (self.model.config.pad_token_id, self.tokenizer.pad_token_id, self.tokenizer.eos_token_id):
             if isinstance(token_id, int) and 0 <= token_id < self._vocabulary:
                 return token_id
+        # no such token anywhere: what fills a row is behind the attention mask, so any id serves
         return 0
 
     @property

@@ -65,26 +65,28 @@ class ForwardEngine:
         self._known: dict[bytes, int] = {}
         self._answers: Floats = np.empty((0, len(classifier.labels)))
 
-    def probabilities(self, rows: Sequence[Perturbation], progress: Progress | None = None) -> Floats:
-        """Softmax probabilities ``[rows, labels]``, float64.
+    def probabilities(self, perturbations: Sequence[Perturbation], progress: Progress | None = None) -> Floats:
+        """Softmax probabilities ``[perturbations, labels]``, float64.
 
         Args:
-            rows: Inputs; the same one may come any number of times.
+            perturbations: Inputs; the same one may come any number of times.
             progress: Called with the number of inputs answered and to answer, after every forward pass.
         """
-        keys = [_key(row) for row in rows]
-        new = {key: row for key, row in zip(keys, rows, strict=True) if key not in self._known}
+        keys = [_key(perturbation) for perturbation in perturbations]
+        new = {
+            key: perturbation for key, perturbation in zip(keys, perturbations, strict=True) if key not in self._known
+        }
         # by length, longest first, so that running out of memory shows at once; then by content, so that the packing
         # does not depend on the order of asking
         order = sorted(new.items(), key=lambda item: (-len(item[1].ids), item[0]))
-        self.counts.asked += len(rows)
+        self.counts.asked += len(perturbations)
         start = 0
         while start < len(order):
             width = len(order[start][1].ids)
             stop = start + max(1, self.token_budget // width)
             chunk = order[start:stop]
             try:
-                answers = self._forward([row for _, row in chunk], width)
+                answers = self._forward([perturbation for _, perturbation in chunk], width)
             except (torch.OutOfMemoryError, MemoryError) as error:
                 if len(chunk) == 1:
                     raise ModelError(
@@ -111,17 +113,17 @@ class ForwardEngine:
         self._answers[first : first + len(keys)] = answers
         self._known.update(zip(keys, range(first, first + len(keys)), strict=True))
 
-    def _forward(self, rows: list[Perturbation], width: int) -> Floats:
+    def _forward(self, perturbations: list[Perturbation], width: int) -> Floats:
         device = self.classifier.device
-        ids = np.full((len(rows), width), self.classifier.pad_id, dtype=np.int64)
+        ids = np.full((len(perturbations), width), self.classifier.pad_id, dtype=np.int64)
         mask = np.zeros_like(ids)
-        types = None if rows[0].types is None else np.zeros_like(ids)
-        for i, row in enumerate(rows):
-            length = len(row.ids)
-            ids[i, :length] = row.ids
-            mask[i, :length] = row.mask
-            if types is not None and row.types is not None:
-                types[i, :length] = row.types
+        types = None if perturbations[0].types is None else np.zeros_like(ids)
+        for i, perturbation in enumerate(perturbations):
+            length = len(perturbation.ids)
+            ids[i, :length] = perturbation.ids
+            mask[i, :length] = perturbation.mask
+            if types is not None and perturbation.types is not None:
+                types[i, :length] = perturbation.types
         with torch.no_grad():
             logits = self.classifier.logits_from_ids(
                 torch.from_numpy(ids).to(device),
@@ -134,14 +136,16 @@ class ForwardEngine:
                 f"{self.classifier.name} gave a probability that is not finite. Check the checkpoint's weights."
             )
         self.counts.batches += 1
-        self.counts.forwarded += len(rows)
-        self.counts.real_tokens += int(sum(len(row.ids) for row in rows))
+        self.counts.forwarded += len(perturbations)
+        self.counts.real_tokens += int(sum(len(perturbation.ids) for perturbation in perturbations))
         self.counts.padded_tokens += ids.size
         return answers
 
 
-def _key(row: Perturbation) -> bytes:
-    # the length first, so that two rows never share bytes by running into one another
-    types = b"" if row.types is None else row.types.tobytes()
-    content = b"".join((len(row.ids).to_bytes(4, "little"), row.ids.tobytes(), row.mask.tobytes(), types))
+def _key(perturbation: Perturbation) -> bytes:
+    # the length first, so that two perturbations never share bytes by running into one another
+    types = b"" if perturbation.types is None else perturbation.types.tobytes()
+    content = b"".join(
+        (len(perturbation.ids).to_bytes(4, "little"), perturbation.ids.tobytes(), perturbation.mask.tobytes(), types)
+    )
     return hashlib.blake2b(content, digest_size=16).digest()

@@ -18,7 +18,7 @@ from whybench.bench.errors import ModelError, NonFiniteScoresError, ScoresError,
 from whybench.bench.metrics import FaithfulnessMetric, metrics_named
 from whybench.bench.operators import Perturbation, Remover, operator_for
 
-ROWS_AT_ONCE = 8192
+PERTURBATIONS_AT_ONCE = 8192
 
 
 def score(
@@ -176,7 +176,7 @@ def record_curves(
         rows.extend(remover.perturb(index, sets))
         pending.append((index, removed_k, kept_k, len(rank)))
         # many at once, so that batches are full, but not all: a long text gives hundreds of inputs
-        if len(rows) >= ROWS_AT_ONCE:
+        if len(rows) >= PERTURBATIONS_AT_ONCE:
             answer()
     if pending:
         answer()

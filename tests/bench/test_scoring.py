@@ -131,7 +131,7 @@ def test_recording_in_pieces_changes_nothing(xor_classifier, xor_batch, monkeypa
 
     scores = torch.rand(xor_batch.input_ids.shape, generator=torch.Generator().manual_seed(7))
     whole = whybench.score(xor_classifier, xor_batch, scores)
-    monkeypatch.setattr(scoring, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(scoring, "PERTURBATIONS_AT_ONCE", 1)
     pieces = whybench.score(xor_classifier, xor_batch, scores)
     assert all(torch.allclose(whole[name], pieces[name], atol=1e-6) for name in whole)
 
