@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import struct
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,21 +25,29 @@ BLOCK = 32768
 
 
 def records_of(path: Path):
-    """Records of a .wandb file: W&B's header, then a LevelDB log (blocks of 32 KiB; crc, length, type, data)."""
+    """Records of a .wandb file, up to the run's exit: W&B's process goes on writing after `finish` returned."""
+    deadline = time.monotonic() + 60
+    while not (records := _records(path.read_bytes())) or not records[-1].HasField("exit"):
+        assert time.monotonic() < deadline, f"{path} has no exit record, only {len(records)} others"
+        time.sleep(0.02)
+    return records
+
+
+def _records(data: bytes):
+    """What is complete of W&B's header and the LevelDB log after it (blocks of 32 KiB; crc, length, type, data)."""
     from wandb.proto import wandb_internal_pb2
 
-    data = path.read_bytes()
-    assert data[:4] == b":W&B"
+    assert b":W&B".startswith(data[:4])
     records, pieces, place = [], b"", 7
     while place + 7 <= len(data):
         if BLOCK - place % BLOCK < 7:
             place += BLOCK - place % BLOCK
             continue
         _, length, kind = struct.unpack("<IHB", data[place : place + 7])
-        if kind == 0:
-            break
-        pieces += data[place + 7 : place + 7 + length]
         place += 7 + length
+        if kind == 0 or place > len(data):
+            break
+        pieces += data[place - length : place]
         if kind in (1, 4):  # full, or last
             record = wandb_internal_pb2.Record()
             record.ParseFromString(pieces)
