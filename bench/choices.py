@@ -10,5 +10,5 @@ UNITS: tuple[UnitKind, ...] = get_args(UnitKind)
 OperatorName = Literal["mask", "delete", "pad"]
 OPERATORS: tuple[OperatorName, ...] = get_args(OperatorName)
 
-Family = Literal["attention", "gradient", "perturbation", "reference"]
+Family = Literal["attention", "gradient", "perturbation", "reference", "control"]
 FAMILIES: tuple[Family, ...] = get_args(Family)

@@ -286,7 +286,7 @@ def _listing(kind: str) -> list[dict[str, Any]]:
             {
                 "name": m.name,
                 "needs": "probabilities" if m.name in METRICS else "evidence",
-                "better": "higher" if m.higher_is_better else "lower",
+                "better": {True: "higher", False: "lower", None: ""}[m.higher_is_better],
                 "what": m.formula,
                 "source": m.citation,
             }

@@ -50,7 +50,7 @@ class EvaluateMetric(evaluate.Metric):  # type: ignore[misc]
         self._module_info.module_name = config_name
 
     @property
-    def higher_is_better(self) -> bool:
+    def higher_is_better(self) -> bool | None:
         """The metric's direction."""
         return self.metric.higher_is_better
 

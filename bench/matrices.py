@@ -6,8 +6,9 @@ All of them share the aggregation, so that a comparison of matrices never mixes 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -47,9 +48,20 @@ class MatrixMethod(ReportingMethod):
             token in decoders), averaged over heads. ``mean``: all rows of real tokens, heads and layers averaged.
             ``rollout``: the product over layers of ½A + ½I, A averaged over heads, read at the readout row
             (Abnar & Zuidema 2020, arXiv:2005.00928).
+        draws: How many matrices a method of chance gives; the causal suite takes the median of what they do.
     """
 
     aggregation: Aggregation = "readout"
+
+    draws: ClassVar[int] = 1
+
+    def fitted(self, classifier: Classifier, batches: Sequence[Batch]) -> MatrixMethod:
+        """This method after it has seen all inputs that it will be asked about; itself where it need not see them."""
+        return self
+
+    def draw(self, classifier: Classifier, batch: Batch, index: int) -> tuple[Matrices, ...]:
+        """Draw ``index`` of the method's ``draws`` matrices for every layer; without chance there is one."""
+        return self.matrices(classifier, batch)
 
     @abstractmethod
     def transform(self, weights: Tensor, values: Tensor, allowed: Tensor) -> Matrices:

@@ -40,7 +40,8 @@ class Method(ABC):
 
     Attributes:
         name: The file's name without ``.py``.
-        family: ``attention``, ``gradient``, ``perturbation`` or ``reference`` (a yardstick, shown but not ranked).
+        family: ``attention``, ``gradient``, ``perturbation``, ``reference`` (a yardstick, shown but not ranked) or
+            ``control`` (no explanation: attention put in place of the model's, for the causal suite alone).
         signed: Whether a negative score says "speaks against the target".
         note: What must be said wherever its results are shown, such as that it is a reconstruction.
     """

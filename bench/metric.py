@@ -14,7 +14,7 @@ class Metric:
         title: Name on pages.
         formula: The definition, one line.
         citation: Where it comes from.
-        higher_is_better: Its direction.
+        higher_is_better: Its direction; None for a figure that describes, with neither end the better one.
         range: Smallest and largest value that it can have.
     """
 
@@ -22,7 +22,7 @@ class Metric:
     title: str
     formula: str
     citation: str
-    higher_is_better: bool
+    higher_is_better: bool | None
     range: tuple[float, float]
 
 

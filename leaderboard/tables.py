@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from whybench.bench.causal.metrics import CAUSAL
 from whybench.bench.errors import UnknownNameError
 from whybench.bench.figures import FIGURES
 from whybench.bench.metric import Metric
@@ -18,6 +19,7 @@ from whybench.leaderboard.boards import REFERENCE, Board
 from whybench.leaderboard.formatting import MISSING, count, interval, memory, number, significant
 
 Better = Literal["higher", "lower"]
+BETTER: dict[bool | None, Better | None] = {True: "higher", False: "lower", None: None}
 
 FAITHFULNESS, EVIDENCE, COST, COVERAGE = "Faithfulness", "Agreement with evidence", "Cost", "Coverage"
 
@@ -120,7 +122,7 @@ class Table:
     @property
     def figures(self) -> tuple[Column, ...]:
         """The columns of figures."""
-        return tuple(column for column in self.columns if column.group in (FAITHFULNESS, EVIDENCE))
+        return tuple(column for column in self.columns if column.group not in (COST, COVERAGE))
 
     @property
     def groups(self) -> list[tuple[str, int]]:
@@ -199,14 +201,17 @@ def figure_columns(names: Sequence[str]) -> tuple[Column, ...]:
     for group, metrics in described().items():
         for metric in metrics:
             if metric.name in names:
-                better: Better = "higher" if metric.higher_is_better else "lower"
+                better = BETTER[metric.higher_is_better]
                 columns.append(Column(metric.name, metric.title, group, better, metric.formula))
     return tuple(columns)
 
 
 def described() -> dict[str, list[Metric]]:
     """All figures that the protocol knows, in its order, by group."""
-    return {FAITHFULNESS: list(METRICS.values()), EVIDENCE: list(RECOVERY.values())}
+    groups: dict[str, list[Metric]] = {FAITHFULNESS: list(METRICS.values()), EVIDENCE: list(RECOVERY.values())}
+    for metric in CAUSAL.values():
+        groups.setdefault(metric.group, []).append(metric)
+    return groups
 
 
 def table(board: Board) -> Table:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from whybench.bench.errors import CertificateError, ParameterError
+from whybench.bench.nullspace import column_basis
 from whybench.methods._least_norm import FEW_ROWS, least_norm, relative_gap
 
 Kind = Literal["effective", "row_sum", "efficient"]
@@ -27,9 +28,6 @@ Kind = Literal["effective", "row_sum", "efficient"]
 RESIDUAL_TOLERANCE = 1e-6
 ROW_SUM_TOLERANCE = 1e-9
 GAP_TOLERANCE = 1e-8
-
-# Directions of V below this many rounding errors (relative to the columns' norms) are rounding errors themselves.
-RANK_ROUNDING_ERRORS = 8
 
 # Working memory of one chunk of heads: small enough for a laptop and its caches, large enough to keep a GPU busy.
 CHUNK_BYTES = {"cpu": 2**24, "cuda": 2**32}
@@ -219,7 +217,7 @@ def _solve_heads(given: Tensor, values: Tensor, allowed: Tensor, kind: Kind) -> 
     values = torch.where(allowed.unsqueeze(-1), values, 0.0)
     given = torch.where(allowed.unsqueeze(1), given, 0.0)
     attends = allowed.any(dim=-1, keepdim=True)
-    basis, rank = _column_basis(values, allowed, with_ones=kind != "effective")
+    basis, rank = column_basis(values, allowed, with_ones=kind != "effective")
     row = given if kind == "effective" else given / torch.where(attends, given.sum(-1), 1.0).unsqueeze(-1)
     target = row @ basis
     null_dimension = (allowed.sum(-1) - rank).unsqueeze(-1).expand(given.shape[:2])
@@ -253,41 +251,3 @@ def _solve_heads(given: Tensor, values: Tensor, allowed: Tensor, kind: Kind) -> 
         iterations,
         null_dimension,
     )
-
-
-def _column_basis(values: Tensor, allowed: Tensor, *, with_ones: bool) -> tuple[Tensor, Tensor]:
-    """Orthonormal columns that span V, or [1, V], over the allowed keys.
-
-    The column of ones is kept as the first one, exact, so that no direction of V blurs the row sum.
-
-    Args:
-        values: ``[heads, keys, d_v]``, 0 where not allowed.
-        allowed: ``[heads, keys]``.
-        with_ones: Whether the span includes the vector of ones.
-
-    Returns:
-        The basis ``[heads, keys, columns]``, zero columns last where a head's rank is below the largest, and the ranks.
-    """
-    norm = values.abs().amax(dim=1, keepdim=True)
-    columns = values / torch.where(norm > 0, norm, 1.0)
-    norm = columns.norm(dim=1, keepdim=True)
-    # Scaled before they are centred: a constant column must stay a rounding error, not become a direction.
-    columns = columns / torch.where(norm > 0, norm, 1.0)
-    free = allowed.unsqueeze(-1).to(values.dtype)
-    count = free.sum(dim=1, keepdim=True)
-    ones = free / count.clamp_min(1).sqrt()
-    if with_ones:
-        columns = columns - ones * (ones * columns).sum(dim=1, keepdim=True)
-        columns = torch.cat([ones, columns], dim=-1)
-    tolerance = RANK_ROUNDING_ERRORS * max(columns.shape[1:]) * torch.finfo(values.dtype).eps
-    orthonormal, triangle = torch.linalg.qr(columns)
-    skip = 1 if with_ones else 0
-    left, singular, _ = torch.linalg.svd(triangle[:, skip:, skip:], full_matrices=False)
-    kept = singular > tolerance
-    basis = (orthonormal[..., skip:] @ left) * kept.unsqueeze(1) * free
-    rank = kept.sum(-1)
-    widest = int(rank.max())
-    basis = basis[..., :widest]
-    if with_ones:
-        basis, rank = torch.cat([ones, basis], dim=-1), rank + allowed.any(dim=-1)
-    return basis, rank
