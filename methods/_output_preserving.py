@@ -1,4 +1,4 @@
-"""Attention rows that leave a head's output unchanged: effective, row-sum and efficient attention.
+"""Attention rows that leave a head's output unchanged: effective, row-sum, efficient and sparsest attention.
 
 A head returns ``a·V`` for each attention row ``a``. Where there are more attendable keys than columns of V, many rows
 give that output; each kind here picks one of them:
@@ -8,6 +8,13 @@ give that output; each kind here picks one of them:
 - ``efficient``: the distribution of least norm. Naim & Asher 2024, arXiv:2410.18541; **our reconstruction** from the
   paper's abstract and introduction. It exists (the model's own row is feasible) and is unique (the norm is strictly
   convex), and it is the model's row where the null space is trivial.
+- ``sparsest``: a distribution with at most as many weights as the rank of [V, 1], the keys that carry them having
+  independent rows of [V, 1]: a basic feasible solution. No proper subset of these keys can give the output, and that
+  is what is certified. In general no distribution with fewer weights exists; where some does by coincidence (an output
+  that fewer keys happen to give), finding the fewest is NP-hard, and is not promised. Of the many such rows it is the
+  one that backward elimination finds from the efficient row (`whybench.methods._sparsest`), so that it is a function of
+  the head's output alone, up to ties: keys with the same value (to nine digits) share their weight in the efficient
+  row, a basic row must pick one, and picks the first. Whybench's own reading of "minimal", an alternative to the norm.
 """
 
 from __future__ import annotations
@@ -21,8 +28,9 @@ from torch import Tensor
 from whybench.bench.errors import CertificateError, ParameterError
 from whybench.bench.nullspace import column_basis
 from whybench.methods._least_norm import FEW_ROWS, least_norm, relative_gap
+from whybench.methods._sparsest import basic_points, independent_support
 
-Kind = Literal["effective", "row_sum", "efficient"]
+Kind = Literal["effective", "row_sum", "efficient", "sparsest"]
 
 # What a row must meet to be certified. Entries are compared with 0 itself.
 RESIDUAL_TOLERANCE = 1e-6
@@ -48,10 +56,16 @@ class Solution:
         smallest: The smallest entry over the attendable keys.
         row_sum_error: |Σx − 1|.
         duality_gap: How far ½‖x‖² can be above the least possible, relative to it: a bound from the dual problem, which
-            holds whatever way the row was found.
-        iterations: Linear systems solved for the row beyond the projection; 0 where the projection is the answer.
+            holds whatever way the row was found. 0 for the kinds that are no minimum under inequalities: the two
+            projections, and ``sparsest``, which minimises nothing.
+        iterations: Linear systems solved for the row beyond the projection; 0 where the projection is the answer. For
+            ``sparsest``, those of the efficient row and one per entry that left it.
         null_dimension: Attendable keys minus the rank of V (of [V, 1] if the kind fixes the row sum), int64. The rank
             is that of the numbers given, in float64.
+        support: Entries that are not 0, int64.
+        basic: Whether the rows of V (of [V, 1] if the kind fixes the row sum) at these entries are linearly
+            independent, boolean: then no other weights of the same keys, and no proper subset of them, have the same
+            output. Only ``sparsest`` promises it.
     """
 
     kind: Kind
@@ -62,6 +76,8 @@ class Solution:
     duality_gap: Tensor
     iterations: Tensor
     null_dimension: Tensor
+    support: Tensor
+    basic: Tensor
 
     @property
     def certified(self) -> Tensor:
@@ -69,8 +85,10 @@ class Solution:
         good = (self.residual <= RESIDUAL_TOLERANCE) & (self.duality_gap <= GAP_TOLERANCE)
         if self.kind != "effective":
             good = good & (self.row_sum_error <= ROW_SUM_TOLERANCE)
-        if self.kind == "efficient":
+        if self.kind in ("efficient", "sparsest"):
             good = good & (self.smallest >= 0)
+        if self.kind == "sparsest":
+            good = good & self.basic
         return good
 
     def raise_if_uncertified(self) -> None:
@@ -88,9 +106,13 @@ class Solution:
             f"{first}. Over these rows: residual up to {float(self.residual[missed].max()):.1e} (allowed "
             f"{RESIDUAL_TOLERANCE:.0e}), smallest entry {float(self.smallest[missed].min()):.1e}, row sum off by up to "
             f"{float(self.row_sum_error[missed].max()):.1e} (allowed {ROW_SUM_TOLERANCE:.0e}), duality gap up to "
-            f"{float(self.duality_gap[missed].max()):.1e} (allowed {GAP_TOLERANCE:.0e}). Attention in half precision "
-            "misses the first by its row sums alone: run the model in float32."
+            f"{float(self.duality_gap[missed].max()):.1e} (allowed {GAP_TOLERANCE:.0e}){self._not_basic(missed)}. "
+            "Attention in half precision misses the first by its row sums alone: run the model in float32."
         )
+
+    def _not_basic(self, missed: Tensor) -> str:
+        count = int((missed & ~self.basic).sum()) if self.kind == "sparsest" else 0
+        return f", {count} not basic (a part of the keys would do)" if count else ""
 
 
 @torch.no_grad()
@@ -98,8 +120,8 @@ def solve(weights: Tensor, values: Tensor, allowed: Tensor | None = None, kind: 
     """Find, for every attention row, the row of the given kind with the same head output.
 
     All rows are solved together in float64 on the device of the weights. A softmax in float32 leaves row sums within
-    about 1e-7 of 1. ``row_sum`` and ``efficient`` divide each row by its sum first, in float64, and preserve the output
-    of that row; the certificate's residual still compares with the row as given, so that it includes this error.
+    about 1e-7 of 1. Every kind but ``effective`` divides each row by its sum first, in float64, and preserves the
+    output of that row; the certificate's residual still compares with the row as given, so that it includes this error.
 
     Args:
         weights: The model's attention A, ``[heads, queries, keys]`` or ``[batch, heads, queries, keys]``, after the
@@ -221,16 +243,21 @@ def _solve_heads(given: Tensor, values: Tensor, allowed: Tensor, kind: Kind) -> 
     row = given if kind == "effective" else given / torch.where(attends, given.sum(-1), 1.0).unsqueeze(-1)
     target = row @ basis
     null_dimension = (allowed.sum(-1) - rank).unsqueeze(-1).expand(given.shape[:2])
-    if kind == "efficient" and bool(null_dimension.any()):
+    if kind in ("efficient", "sparsest") and bool(null_dimension.any()):
         answer = least_norm(basis, row, allowed)
-        # The dual reaches the row sum to about 1e-12; dividing makes it exact and moves the output by as little.
-        matrix = answer.point / torch.where(attends, answer.point.sum(-1), 1.0).unsqueeze(-1)
-        multipliers, iterations = answer.multipliers, answer.iterations
+        matrix, multipliers, iterations = answer.point, answer.multipliers, answer.iterations
+        if kind == "sparsest":
+            matrix, removed = basic_points(basis, matrix, target)
+            iterations = iterations + removed
+        # Both reach the row sum to about 1e-12; dividing makes it exact and moves the output by as little.
+        matrix = matrix / torch.where(attends, matrix.sum(-1), 1.0).unsqueeze(-1)
     else:
         matrix = target @ basis.mT
         multipliers, iterations = target, torch.zeros(given.shape[:2], dtype=torch.int64, device=given.device)
     # The row itself is the only one with its output there; return it to the last bit.
-    matrix = torch.where((null_dimension == 0).unsqueeze(-1), row, matrix)
+    only = null_dimension == 0
+    matrix = torch.where(only.unsqueeze(-1), row, matrix)
+    iterations = torch.where(only, 0, iterations)
 
     output = given @ values
     # Where the values cancel out in a·V, rounding in the product is all that can be seen.
@@ -238,10 +265,10 @@ def _solve_heads(given: Tensor, values: Tensor, allowed: Tensor, kind: Kind) -> 
     scale = torch.maximum(output.norm(dim=-1), floor).clamp_min(torch.finfo(values.dtype).tiny)
     residual = (matrix @ values - output).norm(dim=-1) / scale
     smallest = torch.where(allowed.unsqueeze(1), matrix, torch.inf).amin(-1)
-    # Projections have no inequality, so no duality gap; neither has the only row there is.
+    # Projections have no inequality and a basic row no objective, so no duality gap; neither has the only row there is.
     projected = kind != "efficient"
     gap = torch.zeros_like(residual) if projected else relative_gap(basis, target, matrix, multipliers)
-    gap = torch.where(null_dimension == 0, 0.0, gap)
+    gap = torch.where(only, 0.0, gap)
     return (
         matrix,
         residual,
@@ -250,4 +277,6 @@ def _solve_heads(given: Tensor, values: Tensor, allowed: Tensor, kind: Kind) -> 
         gap,
         iterations,
         null_dimension,
+        (matrix != 0).sum(-1),
+        independent_support(basis, torch.where(only.unsqueeze(-1), 0.0, matrix)),
     )

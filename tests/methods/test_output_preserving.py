@@ -131,7 +131,7 @@ def test_near_twins_under_peaked_rows_reach_the_last_resort():
 def test_rows_are_the_models_own_where_the_null_space_is_trivial():
     weights, values = softmax_rows(2, 12, 12, 2.0).double(), normal(2, 12, 16)
     weights = weights / weights.sum(dim=-1, keepdim=True)
-    for kind in ("effective", "row_sum", "efficient"):
+    for kind in ("effective", "row_sum", "efficient", "sparsest"):
         solution = solve(weights, values, kind=kind)
         torch.testing.assert_close(solution.matrix, weights, rtol=0, atol=1e-16)
         assert not solution.null_dimension.any()
@@ -184,7 +184,7 @@ def test_order_of_keys_and_basis_of_values_make_no_difference(name):
     torch.testing.assert_close(mapped.matrix, matrix, rtol=0, atol=1e-7)
 
 
-@pytest.mark.parametrize("kind", ["effective", "row_sum", "efficient"])
+@pytest.mark.parametrize("kind", ["effective", "row_sum", "efficient", "sparsest"])
 def test_padding_and_the_rest_of_the_batch_make_no_difference(kind):
     lengths, longest = (90, 40, 10, 1), 96
     weights, values = torch.zeros(4, 2, longest, longest), torch.full((4, 2, longest, 16), torch.nan)
@@ -276,7 +276,7 @@ def test_half_precision_attention_is_not_certified():
 
 GOOD, VALUES = softmax_rows(2, 4, 6, 1.0), normal(2, 6, 3)
 MISTAKES = {
-    "kind": ((GOOD, VALUES, None, "efficent"), "kind must be one of effective, row_sum, efficient"),
+    "kind": ((GOOD, VALUES, None, "efficent"), "kind must be one of effective, row_sum, efficient, sparsest"),
     "two dimensions": ((GOOD[0], VALUES[0]), "weights must be"),
     "empty": ((GOOD[:, :0], VALUES), "no empty dimension"),
     "keys": ((GOOD, VALUES[:, :5]), r"values must be \[2, 6, 'd_v'\]"),
