@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from whybench.bench.errors import DataError, MissingColumnError
+from whybench.bench.task import Example
 
 READERS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
 SPLIT_NAMES = {
@@ -63,6 +64,23 @@ def read_rows(
     return SplitColumns({wanted: list(table[name]) for wanted, name in chosen.items()}, split, digest)
 
 
+def examples_of(rows: SplitColumns, labels: Sequence[str]) -> list[Example]:
+    """One example per row, from the columns ``text``, ``label`` and, where it is a pair, ``text_pair``.
+
+    An example's id is the split and the row's number in the data, from 0.
+
+    Raises:
+        DataError: A text is none, or a label is neither an index nor one of the names.
+    """
+    pairs = rows.columns.get("text_pair")
+    examples = []
+    for i, (text, label) in enumerate(zip(rows.columns["text"], rows.columns["label"], strict=True)):
+        name = f"{rows.split}-{i}"
+        pair = None if pairs is None else text_of(pairs[i], name)
+        examples.append(Example(name, text_of(text, name), pair, label_index(label, labels, name)))
+    return examples
+
+
 def label_index(value: Any, labels: Sequence[str], example: str) -> int | None:
     """A label's index from what a dataset holds: an index, a name, or None or -1 where there is no label.
 
@@ -74,11 +92,14 @@ def label_index(value: Any, labels: Sequence[str], example: str) -> int | None:
     if isinstance(value, str) and value in labels:
         return labels.index(value)
     try:
-        return int(value)
-    except (TypeError, ValueError) as error:
+        index = int(value)
+        if isinstance(value, float) and index != value:
+            raise ValueError("not a whole number")
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"example {example!r} has the label {value!r}; it must be an index, or one of {', '.join(labels)}."
         ) from error
+    return index
 
 
 def text_of(value: Any, example: str) -> str:

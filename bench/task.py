@@ -47,11 +47,13 @@ class TaskData:
         examples: In the order of the data.
         split: The split's name, as the source has it.
         revision: Commit of a Hub dataset, or a digest of local files or of a generator's source.
+        left_out: Rows of the split that are not among the examples, as there is nothing in them to explain.
     """
 
     examples: Sequence[Example]
     split: str
     revision: str
+    left_out: int = 0
 
 
 class Task(ABC):
@@ -64,7 +66,8 @@ class Task(ABC):
         summary: One line for tables.
         labels: The labels' names, in the order of the label indices.
         suite: The suite that the task belongs to.
-        default_model: Folder of a checkpoint that ships with the package, or the id of a Hub model.
+        default_model: Folder of a checkpoint that ships with the package, or the id of a Hub model; empty where there
+            is none, and the user names one.
         default_model_revision: Commit of the Hub model.
         operator: The primary removal operator; None takes the protocol's default for the tokenizer.
         evidence: ``"planted"`` (exact by construction), ``"human"`` or None.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from whybench.bench.data import label_index, read_rows, text_of
-from whybench.bench.task import Example, Task, TaskData
+from whybench.bench.data import examples_of, read_rows
+from whybench.bench.task import Task, TaskData
 
 
 class Sst2(Task):
@@ -27,10 +27,6 @@ class Sst2(Task):
 
         Columns: ``sentence`` (or ``text``) and ``label``: 0 or ``negative``, 1 or ``positive``, -1 where there is none.
         """
-        columns = {"sentence": ("sentence", "text"), "label": ("label",)}
+        columns = {"text": ("sentence", "text"), "label": ("label",)}
         rows = read_rows(self.dataset, self.dataset_revision, split or "validation", columns, data)
-        examples = []
-        for i, (text, label) in enumerate(zip(rows.columns["sentence"], rows.columns["label"], strict=True)):
-            name = f"{rows.split}-{i}"
-            examples.append(Example(name, text_of(text, name), label=label_index(label, self.labels, name)))
-        return TaskData(examples, rows.split, rows.revision)
+        return TaskData(examples_of(rows, self.labels), rows.split, rows.revision)
