@@ -45,6 +45,11 @@ class AttentionRecord:
     values: tuple[Tensor, ...]
     allowed: tuple[Tensor, ...]
 
+    def detached(self) -> AttentionRecord:
+        """The same without the graph that it was computed by, which can then be freed."""
+        parts = (self.weights, self.values, self.allowed)
+        return AttentionRecord(*(tuple(layer.detach() for layer in part) for part in parts))
+
 
 @dataclass(eq=False)
 class _Pass:
@@ -182,3 +187,15 @@ def by_layer(matrices: Sequence[Tensor | None]) -> Replacement:
         return weights if matrix is None else matrix
 
     return replace
+
+
+def watching(seen: list[Tensor]) -> Replacement:
+    """A replacement that leaves every layer as it is, and adds its weights to ``seen``, fit for a gradient."""
+
+    def watch(layer: int, weights: Tensor, values: Tensor) -> Tensor:
+        # With frozen parameters nothing before the first layer's weights has a gradient. They follow from this 0, and
+        # are no leaf themselves, which torch's counter of operations could not have.
+        seen.append(weights if weights.requires_grad else weights + weights.new_zeros((), requires_grad=True))
+        return seen[-1]
+
+    return watch

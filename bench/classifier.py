@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from whybench.bench.attention import AttentionRecord, Replacement, attention_pass, by_layer, record_of
+from whybench.bench.attention import AttentionRecord, Replacement, attention_pass, by_layer, record_of, watching
 from whybench.bench.batch import Batch
 from whybench.bench.checkpoint import load_checkpoint
 from whybench.bench.encoding import Texts, encode
@@ -295,6 +295,21 @@ class Classifier:
         with attention_pass(self.model) as running:
             self.logits(batch)
         return record_of(running)
+
+    def attention_gradient(self, batch: Batch) -> tuple[AttentionRecord, tuple[Tensor, ...]]:
+        """The attention, and per layer the gradient of the target's logit for its weights, both without a graph.
+
+        One forward and one backward pass, through later layers' attention too; the parameters gather no gradient.
+
+        Raises:
+            UnsupportedArchitectureError: The architecture does not use transformers' AttentionInterface.
+        """
+        seen: list[Tensor] = []
+        with self.gradients_for_inputs_only(), attention_pass(self.model, watching(seen)) as running:
+            logits = self.logits(batch)
+            explained = logits.gather(1, self.target(batch, logits)[:, None]).sum()
+            gradients = torch.autograd.grad(explained, seen)
+        return record_of(running).detached(), gradients
 
     def replace_attention(self, batch: Batch, matrices: Sequence[Tensor | None] | Replacement) -> Tensor:
         """Logits ``[batch, labels]`` of a forward pass with other attention weights.

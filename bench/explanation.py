@@ -69,9 +69,10 @@ class Explanation:
         return f"{score:+.4g}" if self.signed else f"{score:.4g}"
 
     def shades(self) -> list[float]:
-        """Scores relative to the largest magnitude, in [-1, 1]."""
-        largest = max((abs(score) for score in self.scores), default=0.0)
-        return [score / largest if largest else 0.0 for score in self.scores]
+        """Scores relative to the largest magnitude, in [-1, 1]; an unsigned one below 0, which ranks last, is 0."""
+        scores = self.scores if self.signed else [max(score, 0.0) for score in self.scores]
+        largest = max((abs(score) for score in scores), default=0.0)
+        return [score / largest if largest else 0.0 for score in scores]
 
 
 def explain_text(classifier: Classifier, method: Method, text: str, text_pair: str | None = None) -> Explanation:
@@ -88,7 +89,7 @@ def explain_text(classifier: Classifier, method: Method, text: str, text_pair: s
     batch = batch.with_target(torch.tensor([target]))
     attribution = method.explain(classifier, batch)
     method.check(attribution, batch)
-    check_scores(batch, attribution.scores, signed=method.signed)
+    check_scores(batch, attribution.scores, signed=method.signed or method.negative)
     shift = len(text) + 1
     return Explanation(
         method=method.label(),

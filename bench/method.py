@@ -43,12 +43,15 @@ class Method(ABC):
         family: ``attention``, ``gradient``, ``perturbation``, ``reference`` (a yardstick, shown but not ranked) or
             ``control`` (no explanation: attention put in place of the model's, for the causal suite alone).
         signed: Whether a negative score says "speaks against the target".
+        negative: Whether scores of an unsigned method may be negative; they rank by value, and say nothing against the
+            target.
         note: What must be said wherever its results are shown, such as that it is a reconstruction.
     """
 
     name: ClassVar[str]
     family: ClassVar[Family]
     signed: ClassVar[bool]
+    negative: ClassVar[bool] = False
     note: ClassVar[str] = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
-from whybench.bench.matrices import Matrices, MatrixMethod
-from whybench.methods._output_preserving import (
-    GAP_TOLERANCE,
-    RESIDUAL_TOLERANCE,
-    ROW_SUM_TOLERANCE,
-    Kind,
-    Solution,
-    solve,
-)
+from whybench.methods._output_preserving import Kind, Solution, solve
+from whybench.methods._solved_attention import SolvedAttention
 
 __all__ = ["EfficientAttention", "Kind", "Solution", "solve"]
 
-REMEDY = "Attention in half precision has row sums too far from 1: run the method in float32 (--dtype float32)."
 
-
-class EfficientAttention(MatrixMethod):
+class EfficientAttention(SolvedAttention):
     """Efficient attention (our reconstruction): each row of A by the least-norm distribution x with x·V = a·V.
 
     For a row a of a head's attention, restricted to the keys that it may attend to, and the head's values V:
@@ -40,24 +28,4 @@ class EfficientAttention(MatrixMethod):
         "whybench's reconstruction of Naim & Asher 2024 (arXiv:2410.18541), of which only the abstract and the "
         "introduction were at hand."
     )
-
-    def transform(self, weights: Tensor, values: Tensor, allowed: Tensor) -> Matrices:
-        """The efficient rows, ``[batch, heads, queries, keys]``, float64, with their certificate."""
-        solution = solve(weights, values, allowed)
-        return Matrices(
-            solution.matrix,
-            report={
-                "residual": solution.residual,
-                "row_sum_error": solution.row_sum_error,
-                "duality_gap": solution.duality_gap,
-                "iterations": solution.iterations.double(),
-                "null_dimension": solution.null_dimension.double(),
-            },
-            certified=solution.certified,
-            tolerances={
-                "residual": RESIDUAL_TOLERANCE,
-                "row_sum_error": ROW_SUM_TOLERANCE,
-                "duality_gap": GAP_TOLERANCE,
-            },
-            remedy=REMEDY if weights.dtype in (torch.float16, torch.bfloat16) else "",
-        )
+    kind = "efficient"

@@ -6,7 +6,7 @@ from torch import nn
 
 from whybench import Method, load_method
 from whybench.bench.cost import counting, explain_and_measure, milliseconds, peak_memory
-from whybench.bench.listing import names
+from whybench.bench.listing import entries
 
 CPU = torch.device("cpu")
 
@@ -57,7 +57,9 @@ def test_counts_of_a_layer_are_those_on_paper():
         ("gradient", {}, 1, 1),
         ("gradient_x_input", {}, 1, 1),
         ("raw_attention", {}, 1, 0),
+        ("raw_attention", {"aggregation": "gradient"}, 1, 1),
         ("efficient_attention", {}, 1, 0),
+        ("efficient_attention", {"aggregation": "gradient"}, 1, 1),
         # the target is given; the steps, two ends for the delta, and two to see the layer's output
         ("integrated_gradients", {"n_steps": 6}, 10, 6),
     ],
@@ -113,7 +115,7 @@ def test_a_method_that_sleeps_is_seen_to(xor_classifier, xor_batch):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-@pytest.mark.parametrize("name", names("method"))
+@pytest.mark.parametrize("name", [e.name for e in entries("method") if e.fact("family") != "control"])
 def test_cuda_events_and_memory(xor_classifier, xor_batch, name):
     from whybench import Classifier
     from whybench.tasks.builtin import checkpoint

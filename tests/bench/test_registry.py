@@ -34,13 +34,20 @@ def write(folder, name, text):
 
 def test_lists_what_is_there():
     assert names("method") == [
+        "adversarial_attention",
+        "effective_attention",
         "efficient_attention",
+        "frozen_attention",
         "gradient",
         "gradient_x_input",
         "integrated_gradients",
         "occlusion",
+        "permuted_attention",
         "random",
         "raw_attention",
+        "row_sum_attention",
+        "sparsest_attention",
+        "uniform_attention",
     ]
     assert {"sst2", "xor_cues"} <= set(names("task"))
     by_name = {entry.name: entry for entry in entries("method")}
@@ -188,7 +195,13 @@ def test_the_source_of_a_method_has_its_helpers_and_bases():
 
     home = Path(sys.modules[type(load_method("efficient_attention")).__module__].__file__)
     followed = {path.name for path in _with_imports([home])}
-    assert followed == {"efficient_attention.py", "_output_preserving.py", "_least_norm.py"}
+    assert followed == {
+        "efficient_attention.py",
+        "_solved_attention.py",
+        "_output_preserving.py",
+        "_least_norm.py",
+        "_sparsest.py",
+    }
     digests = {source_hash(type(load_method(name))) for name in names("method")}
     assert len(digests) == len(names("method"))
     mro = {base.__module__.rsplit(".", 1)[-1] for base in type(load_method("raw_attention")).__mro__}

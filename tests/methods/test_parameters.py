@@ -2,6 +2,7 @@
 
 import pytest
 
+from whybench.bench.choices import FAMILIES
 from whybench.bench.errors import (
     ParameterError,
     UnknownNameError,
@@ -24,7 +25,7 @@ def test_parameters_from_text():
 def test_methods_are_values(name):
     method = load_method(name)
     assert method.name == name
-    assert method.family in ("attention", "gradient", "perturbation", "reference")
+    assert method.family in FAMILIES
     assert isinstance(method.signed, bool)
     assert method == load_method(name)
     for parameter in method.parameters():
