@@ -35,13 +35,21 @@ class Outcome:
     coverage: Coverage
     figures: dict[str, Figure]
     report: dict[str, ReportFigure]
-    cost: Cost
+    cost: Cost | None
     examples: pa.Table
 
 
 @dataclass(frozen=True, eq=False)
-class _Answers:
-    """The method's answers, in the order of the examples."""
+class Answers:
+    """A method's answers, in the order of the examples.
+
+    Attributes:
+        token_scores: Scores of the real tokens; empty where the example failed.
+        unit_scores: Scores of the units, the same.
+        failed: Index of an example and why it has no scores.
+        report: Figures about the answers, ``[examples]`` each.
+        cost: What they cost.
+    """
 
     token_scores: list[Floats]
     unit_scores: list[Floats]
@@ -77,7 +85,7 @@ def run_cell(
     Raises:
         MethodError: No example got a score.
     """
-    answers = _explain(method, classifier, batch, batch_size, progress)
+    answers = explain_all(method, classifier, batch, batch_size, progress)
     good = [i for i in range(len(batch)) if i not in answers.failed]
     if not good:
         raise MethodError(f"no example got a score; the first: {answers.failed[0]}")
@@ -90,26 +98,22 @@ def run_cell(
     )
     curves = dict(zip(good, recorded, strict=True))
     target = [] if batch.target is None else batch.target.tolist()
-    evidence = [
-        None if example.evidence is None else evidence_units(spans, example.evidence)
-        for example, spans in zip(examples, batch.unit_spans, strict=True)
-    ]
+    evidence = evidence_of(batch, examples)
     values = _values(metrics, good, ranks, curves, evidence)
 
     rows = [
         _row(batch, i, example, target[i], answers, curves.get(i), evidence[i], values)
         for i, example in enumerate(examples)
     ]
-    gold = [(example.label, target[i]) for i, example in enumerate(examples) if example.label is not None]
     return Outcome(
-        accuracy=float(np.mean([label == predicted for label, predicted in gold])) if gold else None,
+        accuracy=accuracy_of(examples, target),
         coverage=Coverage(
             examples=len(batch),
             scored=len(good),
             truncated=sum(batch.truncated),
             failed=tuple(Failure(example=batch.ids[i], reason=why) for i, why in sorted(answers.failed.items())),
         ),
-        figures=_figures(values),
+        figures=figures_of(values),
         report={
             name: ReportFigure(mean=float(figure[good].mean()), largest=float(figure[good].max()))
             for name, figure in answers.report.items()
@@ -119,10 +123,19 @@ def run_cell(
     )
 
 
-def _explain(method: Method, classifier: Classifier, batch: Batch, batch_size: int, progress: Progress) -> _Answers:
-    # batches of similar length, so that a method's time is not spent on padding
+def buckets(batch: Batch, size: int) -> list[list[int]]:
+    """Indices of examples of similar length, ``size`` at a time, so that a method's time is not spent on padding."""
     order = sorted(range(len(batch)), key=lambda i: (int(batch.attention_mask[i].sum()), i))
-    chunks = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def explain_all(method: Method, classifier: Classifier, batch: Batch, batch_size: int, progress: Progress) -> Answers:
+    """Explain all examples, and measure what that costs; an example whose scores cannot be ranked fails alone.
+
+    Raises:
+        ScoreShapeError: The method does not give one score per token.
+    """
+    chunks = buckets(batch, batch_size)
     batches = [batch.select(chunk) for chunk in chunks]
     attributions, cost = explain_and_measure(method, classifier, batches, lambda *n: progress("explaining", *n))
 
@@ -132,10 +145,11 @@ def _explain(method: Method, classifier: Classifier, batch: Batch, batch_size: i
     report: dict[str, Floats] = {}
     for chunk, part, attribution in zip(chunks, batches, attributions, strict=True):
         check_shape(part, attribution.scores)
-        reasons = {**unrankable(part, attribution.scores, signed=method.signed), **attribution.failed}
+        unranked = unrankable(part, attribution.scores, signed=method.signed or method.negative)
+        reasons = {**unranked, **attribution.failed}
         failed.update({chunk[i]: str(reason) for i, reason in reasons.items()})
         _collect(part, chunk, attribution, token_scores, unit_scores, report, len(batch))
-    return _Answers(token_scores, unit_scores, failed, report, cost)
+    return Answers(token_scores, unit_scores, failed, report, cost)
 
 
 def _collect(
@@ -173,7 +187,7 @@ def _values(
     return values
 
 
-def _figures(values: Mapping[str, Mapping[int, float]]) -> dict[str, Figure]:
+def figures_of(values: Mapping[str, Mapping[int, float]]) -> dict[str, Figure]:
     """Mean and interval of every figure; those of the same examples are resampled together."""
     figures: dict[str, Figure] = {}
     for examples in {tuple(by_example): None for by_example in values.values()}:
@@ -184,30 +198,51 @@ def _figures(values: Mapping[str, Mapping[int, float]]) -> dict[str, Figure]:
     return {name: figures[name] for name in values}
 
 
-def _row(
-    batch: Batch,
-    i: int,
-    example: Example,
-    target: int,
-    answers: _Answers,
-    curves: Curves | None,
-    evidence: Bools | None,
-    values: Mapping[str, Mapping[int, float]],
+def input_row(
+    batch: Batch, i: int, example: Example, target: int, error: str | None, evidence: Bools | None
 ) -> dict[str, Any]:
-    row: dict[str, Any] = {
+    """What a row of the per-example table says about the input, whatever is measured."""
+    return {
         "example_id": example.id,
         "text": example.text,
         "text_pair": example.text_pair,
         "label": example.label,
         "target": target,
         "truncated": batch.truncated[i],
-        "error": answers.failed.get(i),
+        "error": error,
         "tokens": list(batch.tokens[i]),
         "unit_segments": [span.segment for span in batch.unit_spans[i]],
         "unit_starts": [span.start for span in batch.unit_spans[i]],
         "unit_ends": [span.end for span in batch.unit_spans[i]],
         "evidence": None if evidence is None else evidence.tolist(),
     }
+
+
+def evidence_of(batch: Batch, examples: Sequence[Example]) -> list[Bools | None]:
+    """Per example which units are evidence; None where the task does not say."""
+    return [
+        None if example.evidence is None else evidence_units(spans, example.evidence)
+        for example, spans in zip(examples, batch.unit_spans, strict=True)
+    ]
+
+
+def accuracy_of(examples: Sequence[Example], target: Sequence[int]) -> float | None:
+    """Share of examples whose prediction is the gold label; None where none has one."""
+    gold = [example.label == target[i] for i, example in enumerate(examples) if example.label is not None]
+    return float(np.mean(gold)) if gold else None
+
+
+def _row(
+    batch: Batch,
+    i: int,
+    example: Example,
+    target: int,
+    answers: Answers,
+    curves: Curves | None,
+    evidence: Bools | None,
+    values: Mapping[str, Mapping[int, float]],
+) -> dict[str, Any]:
+    row = input_row(batch, i, example, target, answers.failed.get(i), evidence)
     if curves is not None:
         row |= {
             "probability": curves.original,

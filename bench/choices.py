@@ -12,3 +12,6 @@ OPERATORS: tuple[OperatorName, ...] = get_args(OperatorName)
 
 Family = Literal["attention", "gradient", "perturbation", "reference", "control"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
+
+Measure = Literal["faithfulness", "causal"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whybench.bench.choices import UNITS, UnitKind
+from whybench.bench.choices import FAMILIES, UNITS, UnitKind
 from whybench.bench.errors import MethodError, ParameterError, StoreError, WhybenchError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from whybench.bench.explanation import Explanation
+    from whybench.bench.method import Method
     from whybench.bench.runner import Plan
 
 app = typer.Typer(
@@ -32,6 +33,8 @@ app = typer.Typer(
 
 RESULTS = Path("results")
 DEFAULT_SUITE = "mini"
+# not a suite of tasks, but of figures, measured on any task
+CAUSAL_SUITE = "causal"
 
 Results = Annotated[Path, typer.Option("--results", help="Folder of the results.")]
 Site = Annotated[Path | None, typer.Option("--site", help="Folder of the pages; default: RESULTS/site.")]
@@ -46,7 +49,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines, a
 @app.command()
 def run(
     task: Annotated[list[str] | None, typer.Option("--task", help="Task name or file; repeatable.")] = None,
-    suite: Annotated[str | None, typer.Option("--suite", help="All tasks of a suite; default: mini.")] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            "--suite",
+            help="All tasks of a suite; default: mini. causal: what attention matrices do, on any --task.",
+        ),
+    ] = None,
     method: Annotated[
         list[str] | None,
         typer.Option("--method", help="NAME or FILE.py, parameters as NAME:key=value,key=value; repeatable."),
@@ -80,7 +89,7 @@ def run(
     """Score methods on tasks; what is already scored is not done again."""
     import torch
 
-    from whybench.bench.registry import load_method, load_task
+    from whybench.bench.registry import load_task
     from whybench.bench.runner import Plan
 
     dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -90,19 +99,12 @@ def run(
         if threads < 1:
             raise ParameterError(f"--threads is {threads}; it must be at least 1.")
         torch.set_num_threads(threads)
-    if task and suite:
+    causal = suite == CAUSAL_SUITE
+    if task and suite and not causal:
         raise ParameterError(f"--suite {suite} and --task {task[0]} were both given; give one of the two.")
-    methods, unusable = [], {}
-    for name, parameters in map(_method, method or _all_methods()):
-        try:
-            methods.append(load_method(name, **parameters))
-        except MethodError as error:
-            # one broken file among all methods is no reason to stop; one that was asked for by name is
-            if method:
-                raise
-            unusable[name] = str(error)
+    methods, unusable = _methods(method, causal=causal)
     plan = Plan(
-        tasks=[load_task(name) for name in task or _suite(suite or DEFAULT_SUITE)],
+        tasks=[load_task(name) for name in task or _suite(DEFAULT_SUITE if causal or suite is None else suite)],
         methods=methods,
         model=model,
         model_revision=revision,
@@ -116,6 +118,7 @@ def run(
         device=device,
         dtype=dtypes[dtype],
         batch_size=batch_size,
+        measure="causal" if causal else "faithfulness",
     )
     for name, reason in unusable.items():
         sys.stderr.write(f"whybench: {name} is left out: {reason}\n")
@@ -243,7 +246,9 @@ def list_(
     from rich.console import Console
     from rich.table import Table
 
-    rows = _listing(kind)
+    from whybench.bench.list_command import listing
+
+    rows = listing(kind)
     if as_json:
         _print_json(rows)
         return
@@ -253,46 +258,6 @@ def list_(
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     Console().print(table)
-
-
-def _listing(kind: str) -> list[dict[str, Any]]:
-    from whybench.bench.listing import entries
-
-    if kind in ("methods", "method"):
-        return [
-            {
-                "name": e.name,
-                "family": e.fact("family", ""),
-                "signed": e.fact("signed", ""),
-                "what": e.error or e.summary,
-            }
-            for e in entries("method")
-        ]
-    if kind in ("tasks", "task"):
-        return [
-            {
-                "name": e.name,
-                "suite": e.fact("suite", ""),
-                "evidence": e.fact("evidence") or "none",
-                "what": e.error or e.fact("summary"),
-            }
-            for e in entries("task")
-        ]
-    if kind in ("metrics", "metric"):
-        from whybench.bench.figures import FIGURES
-        from whybench.bench.metrics import METRICS
-
-        return [
-            {
-                "name": m.name,
-                "needs": "probabilities" if m.name in METRICS else "evidence",
-                "better": {True: "higher", False: "lower", None: ""}[m.higher_is_better],
-                "what": m.formula,
-                "source": m.citation,
-            }
-            for m in FIGURES.values()
-        ]
-    raise ParameterError(f"there is nothing to list under {kind!r}; it must be methods, tasks or metrics.")
 
 
 def _scores_table(explanation: Explanation) -> Table:
@@ -322,10 +287,36 @@ def _suite(name: str) -> list[str]:
     return chosen
 
 
-def _all_methods() -> list[str]:
-    from whybench.bench.listing import names
+def _methods(chosen: list[str] | None, *, causal: bool) -> tuple[list[Method], dict[str, str]]:
+    """The methods to run, and those of all that cannot be loaded, each with its reason.
 
-    return names("method")
+    Without a choice: for the causal suite all that give matrices, controls included; else all but the controls.
+    """
+    from whybench.bench.matrices import MatrixMethod
+    from whybench.bench.registry import load_method
+
+    methods: list[Method] = []
+    unusable = {}
+    for name, parameters in map(_method, chosen or _all_methods(causal=causal)):
+        try:
+            loaded = load_method(name, **parameters)
+        except MethodError as error:
+            # one broken file among all methods is no reason to stop; one that was asked for by name is
+            if chosen:
+                raise
+            unusable[name] = str(error)
+            continue
+        # an entry point says nothing of itself before it is loaded
+        if chosen or (isinstance(loaded, MatrixMethod) if causal else loaded.family != "control"):
+            methods.append(loaded)
+    return methods, unusable
+
+
+def _all_methods(*, causal: bool) -> list[str]:
+    from whybench.bench.listing import entries
+
+    families = ("attention", "control") if causal else tuple(family for family in FAMILIES if family != "control")
+    return [entry.name for entry in entries("method") if entry.fact("family", families[0]) in families]
 
 
 def _method(text: str) -> tuple[str, dict[str, str]]:

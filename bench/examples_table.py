@@ -19,6 +19,10 @@ evidence             list<bool>      per unit whether it is evidence; null where
 removed_k/p/flipped  list            the curve of `Curves.removed_*`
 kept_k/p             list            the curve of `Curves.kept_*`
 (metric names)       double          the example's figure
+length               int             real tokens; this and what follows in tables of the causal suite alone
+head_dimension       int             d_v, the columns of a head's values
+specimen_layer/head  int             the head of ``specimen_matrix``; null where the example is not one of the specimens
+specimen_matrix      list<double>    the method's matrix, row by row, ``length²`` entries, rounded to float32
 ===================  ==============  ==================================================================================
 """
 
@@ -53,6 +57,15 @@ _FIXED: tuple[tuple[str, pa.DataType], ...] = (
 )
 
 
+_CAUSAL: tuple[tuple[str, pa.DataType], ...] = (
+    ("length", pa.int64()),
+    ("head_dimension", pa.int64()),
+    ("specimen_layer", pa.int64()),
+    ("specimen_head", pa.int64()),
+    ("specimen_matrix", pa.list_(pa.float64())),
+)
+
+
 def schema(metrics: Iterable[str]) -> pa.Schema:
     """The table's columns, with one for every metric."""
     return pa.schema([*_FIXED, *((name, pa.float64()) for name in metrics)])
@@ -60,14 +73,22 @@ def schema(metrics: Iterable[str]) -> pa.Schema:
 
 def table(rows: Sequence[Mapping[str, Any]], metrics: Iterable[str]) -> pa.Table:
     """Rows to a table of `schema`; a column that a row does not have is null."""
-    columns = schema(metrics)
+    return _table(rows, schema(metrics))
+
+
+def causal_table(rows: Sequence[Mapping[str, Any]], metrics: Iterable[str]) -> pa.Table:
+    """The same for the causal suite: with its own columns after those of `schema`."""
+    return _table(rows, pa.schema([*schema(metrics), *_CAUSAL]))
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: pa.Schema) -> pa.Table:
     return pa.Table.from_pylist([{name: row.get(name) for name in columns.names} for row in rows], schema=columns)
 
 
 def flat_rows(examples: pa.Table) -> tuple[list[str], list[list[Any]]]:
-    """Columns and rows for viewers that know no lists: those become text, the curves are left out."""
-    curves = {"removed_k", "removed_p", "removed_flipped", "kept_k", "kept_p"}
-    columns = [name for name in examples.column_names if name not in curves]
+    """Columns and rows for viewers that know no lists: those become text; curves and matrices are left out."""
+    large = {"removed_k", "removed_p", "removed_flipped", "kept_k", "kept_p", "specimen_matrix"}
+    columns = [name for name in examples.column_names if name not in large]
 
     def flat(value: Any) -> Any:
         if not isinstance(value, list):

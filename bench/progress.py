@@ -42,9 +42,10 @@ class ProgressObserver:
     ) -> None:
         self._bars.stop()
 
-    def task_started(self, task: Task, classifier: Classifier, examples: int) -> None:
+    def task_started(self, task: Task, classifier: Classifier, examples: int, left_out: int) -> None:
         """See `whybench.bench.runner.Observer`."""
-        self._print(f"{task.name}: {examples} examples, {classifier.name} on {classifier.device}")
+        empty = f" (rows of the data without text, left out: {left_out})" if left_out else ""
+        self._print(f"{task.name}: {examples} examples{empty}, {classifier.name} on {classifier.device}")
 
     def cell_started(self, task: Task, method: Method) -> None:
         """See `whybench.bench.runner.Observer`."""

@@ -10,8 +10,8 @@ import random
 import re
 import time
 import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,13 +19,18 @@ import numpy as np
 import torch
 
 from whybench.bench.batch import Batch
-from whybench.bench.cell import run_cell
-from whybench.bench.choices import OperatorName, UnitKind
+from whybench.bench.causal.cell import run_causal_cell
+from whybench.bench.causal.metrics import CAUSAL
+from whybench.bench.causal.shared import Shared
+from whybench.bench.cell import Outcome, run_cell
+from whybench.bench.choices import MEASURES, Measure, OperatorName, UnitKind
 from whybench.bench.classifier import Classifier
 from whybench.bench.curves import Floats
 from whybench.bench.engine import ForwardEngine
 from whybench.bench.environment import environment
-from whybench.bench.errors import LabelError, ParameterError, WhybenchError
+from whybench.bench.errors import ParameterError, WhybenchError
+from whybench.bench.labels import in_model_order
+from whybench.bench.matrices import MatrixMethod
 from whybench.bench.method import Method
 from whybench.bench.metrics import metrics_named
 from whybench.bench.operators import Remover, operator_for
@@ -55,6 +60,8 @@ class Plan:
         device: Where the model runs; None takes the GPU where there is one.
         dtype: Precision that the methods see; scoring is in float32 whatever it is.
         batch_size: Examples in a batch of a method.
+        measure: ``faithfulness`` by the metrics, or ``causal``: what the output does when matrices take the place of
+            the attention, by all figures of `whybench.bench.causal.metrics`.
     """
 
     tasks: Sequence[Task]
@@ -71,8 +78,13 @@ class Plan:
     device: str | None = None
     dtype: torch.dtype = torch.float32
     batch_size: int = 16
+    measure: Measure = "faithfulness"
 
     def __post_init__(self) -> None:
+        if self.measure not in MEASURES:
+            raise ParameterError(f"measure is {self.measure!r}; it must be one of {', '.join(MEASURES)}.")
+        if self.measure == "causal":
+            self._check_causal()
         for name, value in (("limit", self.limit), ("batch_size", self.batch_size)):
             if value is not None and value < 1:
                 raise ParameterError(f"{name} is {value}; it must be at least 1.")
@@ -82,13 +94,40 @@ class Plan:
                 f"--data names {', '.join(sorted(unknown))}, which is not run; "
                 f"the tasks are {', '.join(task.name for task in self.tasks)}."
             )
+        bare = [task.name for task in self.tasks if not task.default_model]
+        if bare and self.model is None:
+            raise ParameterError(f"{', '.join(bare)} has no default model; give one with --model.")
+
+    def _check_causal(self) -> None:
+        if self.metrics is not None:
+            raise ParameterError(
+                f"the metric {next(iter(self.metrics), '')!r} was asked for; metrics are chosen among those of "
+                "faithfulness, and the causal suite measures all of its figures. Leave --metric out."
+            )
+        if self.dtype != torch.float32:
+            raise ParameterError(
+                f"the causal suite was asked for with {self.dtype}; it measures in float32 and float64, whatever a "
+                "method would see otherwise. Leave --dtype out."
+            )
+        for method in self.methods:
+            if not isinstance(method, MatrixMethod):
+                raise ParameterError(
+                    f"{method.label()} gives token scores only; the causal suite measures methods with a matrix for "
+                    "every head (families attention and control; whybench list methods)."
+                )
+
+    def metric_names(self) -> tuple[str, ...]:
+        """The names of the figures that are asked for; UnknownNameError for a metric that there is not."""
+        if self.measure == "causal":
+            return tuple(CAUSAL)
+        return tuple(metric.name for metric in metrics_named(self.metrics))
 
 
 class Observer(Protocol):
     """Told what goes on, for progress bars, logs and mirrors."""
 
-    def task_started(self, task: Task, classifier: Classifier, examples: int) -> None:
-        """A task's examples and model are loaded."""
+    def task_started(self, task: Task, classifier: Classifier, examples: int, left_out: int) -> None:
+        """A task's examples and model are loaded; ``left_out`` rows of its data have no text."""
 
     def cell_started(self, task: Task, method: Method) -> None:
         """A method is about to run on a task."""
@@ -113,7 +152,7 @@ def run(plan: Plan, store: ResultStore, observer: Observer) -> list[StoredResult
         WhybenchError: Something other than a method is wrong; the message says what, and what to do.
     """
     store.check_writable()
-    metrics_named(plan.metrics)
+    plan.metric_names()
     return [stored for task in plan.tasks for stored in _run_task(plan, task, store, observer)]
 
 
@@ -130,17 +169,21 @@ def _run_task(plan: Plan, task: Task, store: ResultStore, observer: Observer) ->
     examples = sample(data, plan.limit, plan.seed)
     scorer, explained = _classifiers(plan, task)
     require_float32(scorer)
-    for example in examples:
-        if example.label is not None and not 0 <= example.label < len(scorer.labels):
-            raise LabelError(
-                f"example {example.id!r} of {task.name} has the label {example.label}; {scorer.name} has "
-                f"{len(scorer.labels)} labels ({', '.join(scorer.labels)}). Give a model of this task with --model."
-            )
+    examples = in_model_order(examples, task.labels, scorer.labels, task=task.name, model=scorer.name)
     operator = operator_for(scorer, plan.operator or task.operator)
-    observer.task_started(task, scorer, len(examples))
+    observer.task_started(task, scorer, len(examples), data.left_out)
     batch = _encode(scorer, examples).with_units(plan.unit)
     engine = ForwardEngine(scorer)
     batch = batch.with_target(torch.from_numpy(_originals(engine, batch, operator).argmax(axis=1)))
+
+    shared = Shared(engine, batch, operator, plan.seed) if plan.measure == "causal" else None
+
+    def outcome_of(method: Method, spec: Spec) -> Outcome:
+        if shared is not None and isinstance(method, MatrixMethod):
+            made = run_causal_cell(method, shared, examples, spec, plan.batch_size, observer.progressed)
+        else:
+            made = run_cell(method, explained, engine, batch, examples, spec, plan.batch_size, observer.progressed)
+        return replace(made, coverage=made.coverage.model_copy(update={"left_out": data.left_out}))
 
     # once, before any method has had the tokenizer or the model in hand
     model = model_spec(scorer)
@@ -152,7 +195,7 @@ def _run_task(plan: Plan, task: Task, store: ResultStore, observer: Observer) ->
             stored = read(store.cells / spec.cell())
         else:
             observer.cell_started(task, method)
-            stored = _run_method(plan, method, explained, engine, batch, examples, spec, store, observer)
+            stored = _run_method(plan, method, explained, spec, store, outcome_of)
         observer.cell_finished(stored, reused=reused)
         found.append(stored)
     return found
@@ -162,12 +205,9 @@ def _run_method(
     plan: Plan,
     method: Method,
     explained: Classifier,
-    engine: ForwardEngine,
-    batch: Batch,
-    examples: list[Example],
     spec: Spec,
     store: ResultStore,
-    observer: Observer,
+    outcome_of: Callable[[Method, Spec], Outcome],
 ) -> StoredResult:
     began = time.perf_counter()
     summary, _, description = inspect.cleandoc(type(method).__doc__ or "").partition("\n\n")
@@ -187,7 +227,7 @@ def _run_method(
     try:
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(plan.seed)
-            outcome = run_cell(method, explained, engine, batch, examples, spec, plan.batch_size, observer.progressed)
+            outcome = outcome_of(method, spec)
     except Exception as error:  # noqa: BLE001  a method's own code: what it raises is recorded as the cell's failure
         result = Result(
             status="failed", error=_reason(error), created=now, seconds=time.perf_counter() - began, **common
@@ -297,7 +337,7 @@ def _spec(
         model=model,
         operator=operator,
         unit=plan.unit,
-        metrics=tuple(metric.name for metric in metrics_named(plan.metrics)),
+        metrics=plan.metric_names(),
         seed=plan.seed,
         dtype=str(explained.dtype).removeprefix("torch."),
         attention_implementation=explained.attention_implementation,

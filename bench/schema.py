@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from whybench.bench.choices import Family, OperatorName, UnitKind
+from whybench.bench.causal.metrics import CAUSAL
+from whybench.bench.choices import Family, Measure, OperatorName, UnitKind
 from whybench.bench.figures import FIGURES
 
 SCHEMA_VERSION = 1
@@ -66,7 +67,10 @@ class ModelSpec(Record):
 
 
 class Spec(Record):
-    """Everything that determines a cell's numbers. Its hash is the cell's identity."""
+    """Everything that determines a cell's numbers. Its hash is the cell's identity.
+
+    Its metrics are all of one kind: faithfulness, or figures of the causal suite.
+    """
 
     schema_version: Literal[1] = 1
     protocol_version: Literal[1] = 1
@@ -79,6 +83,19 @@ class Spec(Record):
     seed: int
     dtype: str
     attention_implementation: str
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Spec:
+        causal = [name for name in self.metrics if name in CAUSAL]
+        if 0 < len(causal) < len(self.metrics):
+            other = next(name for name in self.metrics if name not in CAUSAL)
+            raise ValueError(f"{causal[0]} is of the causal suite and {other} is not; a cell has figures of one kind")
+        return self
+
+    @property
+    def measure(self) -> Measure:
+        """What is measured, as its metrics say."""
+        return "causal" if any(name in CAUSAL for name in self.metrics) else "faithfulness"
 
     def hash(self) -> str:
         """SHA-256 of the spec's canonical JSON."""
@@ -121,11 +138,15 @@ class Failure(Record):
 
 
 class Coverage(Record):
-    """How many examples there were, got a score, had a text that was cut, and which failed."""
+    """How many examples there were, got a score, had a text that was cut, and which failed.
+
+    ``left_out`` rows of the whole split have no text, and are not among the examples.
+    """
 
     examples: Count
     scored: Count
     truncated: Count
+    left_out: Count = 0
     failed: tuple[Failure, ...] = ()
 
     @model_validator(mode="after")
@@ -200,7 +221,7 @@ class Result(Record):
         coverage: Examples scored, truncated, failed.
         figures: Per metric.
         report: What the method reports about its own answers.
-        cost: What it cost.
+        cost: What it cost; None where no explanation was made (a control in the causal suite).
         created: UTC time, ISO 8601.
         seconds: Wall-clock time of the whole cell.
     """
@@ -230,9 +251,11 @@ class Result(Record):
     def _consistent(self) -> Result:
         if self.cell != self.spec.cell():
             raise ValueError(f"the cell is named {self.cell!r}, its spec says {self.spec.cell()!r}")
-        complete = self.coverage is not None and self.cost is not None and bool(self.figures) and self.error is None
+        complete = self.coverage is not None and bool(self.figures) and self.error is None
         if self.status == "finished" and not complete:
-            raise ValueError("a finished result has coverage, figures and a cost, and no error")
+            raise ValueError("a finished result has coverage and figures, and no error")
+        if self.status == "finished" and self.cost is None and self.spec.measure != "causal":
+            raise ValueError("a finished result has a cost; only one of the causal suite may have none")
         for name, figure in self.figures.items():
             if name not in FIGURES:
                 raise ValueError(f"there is no figure {name!r}; known are {', '.join(FIGURES)}")

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from whybench.bench.choices import Family, Measure
 from whybench.bench.schema import Spec
 from whybench.bench.store import StoredResult
 
 REFERENCE = "reference"
+# Yardsticks: shown, never ranked
+UNRANKED: tuple[Family, ...] = ("reference", "control")
 
 
 @dataclass
 class Board:
-    """Results on the same examples, model, operator, unit and protocol version.
+    """Results of one kind of measurement on the same examples, model, operator, unit and protocol version.
 
     Attributes:
-        spec: Spec of one of them; its task, model, operator, unit and protocol version are those of all.
+        spec: Spec of one of them; what is measured, its task, model, operator, unit and protocol version are those of
+            all.
         results: Finished cells.
         failures: Cells that failed.
         names: Per cell the method's label, with what sets it apart where another row has the same label.
@@ -35,6 +39,11 @@ class Board:
     def key(self) -> str:
         """What all its rows share."""
         return _key(self.spec)
+
+    @property
+    def measure(self) -> Measure:
+        """What was measured: faithfulness, or the causal suite."""
+        return self.spec.measure
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -62,7 +71,7 @@ class Board:
 
 
 def boards(results: Sequence[StoredResult], failures: Sequence[StoredResult]) -> list[Board]:
-    """Sort results into boards: by task, then model, then the larger number of examples first."""
+    """Sort results into boards: by task, model, the larger number of examples first, the causal suite last."""
     found: dict[str, Board] = {}
     # by name, so that the same results give the same pages whatever order they come in
     for stored in sorted(results, key=lambda stored: stored.result.cell):
@@ -73,12 +82,20 @@ def boards(results: Sequence[StoredResult], failures: Sequence[StoredResult]) ->
         board.names = _names(list(board))
     return sorted(
         found.values(),
-        key=lambda b: (b.spec.task.name, b.spec.model.name, -b.spec.task.examples, b.spec.operator, _key(b.spec)),
+        key=lambda b: (
+            b.spec.task.name,
+            b.spec.model.name,
+            -b.spec.task.examples,
+            b.measure == "causal",
+            b.spec.operator,
+            b.key,
+        ),
     )
 
 
 def _key(spec: Spec) -> str:
-    return spec.model_dump_json(include={"protocol_version", "task", "model", "operator", "unit"})
+    shared = spec.model_dump_json(include={"protocol_version", "task", "model", "operator", "unit"})
+    return shared if spec.measure == "faithfulness" else f"{spec.measure} {shared}"
 
 
 def _names(rows: Sequence[StoredResult]) -> dict[str, str]:

@@ -15,7 +15,8 @@ def command(result: Result) -> str:
     generated task's own checkpoint has the task's name and needs none.
     """
     spec = result.spec
-    words = ["whybench", "run", "--task", spec.task.name, "--method", _method(result)]
+    words = ["whybench", "run", *(["--suite", "causal"] if spec.measure == "causal" else [])]
+    words += ["--task", spec.task.name, "--method", _method(result)]
     if spec.task.dataset is not None or spec.model.name != spec.task.name:
         words += ["--model", spec.model.name]
         words += ["--revision", spec.model.revision] if spec.model.revision else []
@@ -30,7 +31,7 @@ def command(result: Result) -> str:
     ):
         if value != usual:
             words += [option, value]
-    if set(spec.metrics) != set(METRICS):
+    if spec.measure == "faithfulness" and set(spec.metrics) != set(METRICS):
         words += [word for name in spec.metrics for word in ("--metric", name)]
     return shlex.join(words)
 

@@ -15,7 +15,7 @@ from whybench.bench.metrics import METRICS
 from whybench.bench.recovery import RECOVERY
 from whybench.bench.schema import Cost, Result
 from whybench.bench.store import StoredResult
-from whybench.leaderboard.boards import REFERENCE, Board
+from whybench.leaderboard.boards import UNRANKED, Board
 from whybench.leaderboard.formatting import MISSING, count, interval, memory, number, significant
 
 Better = Literal["higher", "lower"]
@@ -106,7 +106,7 @@ class Table:
         board: Its results.
         columns: Figures first, then cost, then coverage.
         methods: Ranked rows, the best by the first column first.
-        references: Yardsticks: shown, never ranked.
+        references: Yardsticks (references and controls): shown, never ranked.
     """
 
     board: Board
@@ -188,7 +188,11 @@ _COSTS = (
 )
 
 _SCORED = Column(
-    "coverage", "Scored", COVERAGE, None, "examples with a score, of all; those whose text was cut beneath"
+    "coverage",
+    "Scored",
+    COVERAGE,
+    None,
+    "examples with a score, of all; beneath those whose text was cut, and rows of the split without any text",
 )
 
 
@@ -225,8 +229,8 @@ def table(board: Board) -> Table:
         for stored in board.results
     ]
     rows = _placed(rows, len(figures))
-    methods = [row for row in rows if row.result.family != REFERENCE]
-    references = [row for row in rows if row.result.family == REFERENCE]
+    methods = [row for row in rows if row.result.family not in UNRANKED]
+    references = [row for row in rows if row.result.family in UNRANKED]
     methods = _marked(_sorted(methods, columns), columns)
     return Table(board, columns, tuple(methods), tuple(_sorted(references, columns)))
 
@@ -254,12 +258,14 @@ def _figures(result: Result, columns: Sequence[Column]) -> list[TableCell]:
 
 def _costs(result: Result) -> list[TableCell]:
     cost, coverage = result.cost, result.coverage
-    if cost is None or coverage is None:
+    if coverage is None:
         return [TableCell()] * (len(_COSTS) + 1)
-    cells = [TableCell(c.text(cost), c.value(cost), c.detail(cost)) for c in _COSTS]
+    # a control makes no explanation, and so costs nothing that could be compared
+    cells = [TableCell() if cost is None else TableCell(c.text(cost), c.value(cost), c.detail(cost)) for c in _COSTS]
     share = coverage.scored / coverage.examples if coverage.examples else 0.0
-    cut = f"{coverage.truncated:,} cut" if coverage.truncated else ""
-    return [*cells, TableCell(f"{coverage.scored:,}/{coverage.examples:,}", share, cut)]
+    counts = ((coverage.truncated, "cut"), (coverage.left_out, "without text left out"))
+    said = ", ".join(f"{count:,} {what}" for count, what in counts if count)
+    return [*cells, TableCell(f"{coverage.scored:,}/{coverage.examples:,}", share, said)]
 
 
 def _placed(rows: list[Row], figures: int) -> list[Row]:

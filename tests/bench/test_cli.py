@@ -87,7 +87,7 @@ def test_a_failed_cell_is_exit_code_1_and_on_the_page(home):
 def test_one_broken_method_among_all_is_left_out_with_its_reason(home, monkeypatch, capsys):
     from whybench.bench import cli
 
-    monkeypatch.setattr(cli, "_all_methods", lambda: ["random", str(home / "half.py")])
+    monkeypatch.setattr(cli, "_all_methods", lambda *, causal: ["random", str(home / "half.py")])
     (home / "half.py").write_text("import nowhere_to_be_found\n")
     monkeypatch.chdir(home)
     arguments = ["run", "--limit", "8", "--results", "some", "--wandb", "disabled", "--device", "cpu"]
@@ -124,7 +124,69 @@ def test_list(home):
     assert "efficient_attention" in whybench("list", cwd=home).stdout
     tasks = json.loads(whybench("list", "tasks", "--json", cwd=home).stdout)
     assert {task["name"]: task["suite"] for task in tasks}["xor_cues"] == "mini"
-    assert "comprehensiveness" in whybench("list", "metrics", cwd=home).stdout
+    metrics = {row["name"]: row["needs"] for row in json.loads(whybench("list", "metrics", "--json", cwd=home).stdout)}
+    assert metrics["comprehensiveness"] == "probabilities"
+    assert metrics["average_precision"] == "evidence"
+    assert metrics["replaced_tvd"] == "attention"
+
+
+def in_this_process(monkeypatch, *arguments):
+    """Run ``whybench`` here; returns its exit code."""
+    monkeypatch.setattr(sys, "argv", ["whybench", *map(str, arguments)])
+    try:
+        main()
+    except SystemExit as stopped:
+        return stopped.code or 0
+    return 0
+
+
+def test_the_causal_suite(home, monkeypatch, capsys):
+    (home / "even.py").write_text(
+        "from whybench.bench.matrices import Matrices, MatrixMethod\n\n\n"
+        "class Even(MatrixMethod):\n"
+        '    """The same weight everywhere."""\n\n'
+        '    name, family, signed = "even", "control", False\n\n'
+        "    def transform(self, weights, values, allowed):\n"
+        "        return Matrices(0 * weights + 1 / weights.shape[-1])\n"
+    )
+    monkeypatch.chdir(home)
+    options = ["--limit", 4, "--results", "causal", "--wandb", "disabled", "--device", "cpu"]
+    methods = ["--method", "raw_attention", "--method", "even.py"]
+    assert in_this_process(monkeypatch, "run", "--suite", "causal", *methods, *options) == 0
+    printed = capsys.readouterr()
+    assert "raw_attention" in printed.out
+    assert (home / "causal" / "site" / "index.html").is_file()
+    # a task may be given with it; what is there is not measured again
+    task = ["--task", "xor_cues", "--json"]
+    assert in_this_process(monkeypatch, "run", "--suite", "causal", *task, *methods, *options) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [r["label"] for r in answer["results"]] == ["raw_attention", "even"]
+    assert all("replaced_tvd" in r["figures"] for r in answer["results"])
+    assert len(list((home / "causal" / "cells").iterdir())) == 2
+
+
+@pytest.mark.parametrize("arguments", [["--suite", "causal"], ["--suite", "mini"], []], ids=str)
+def test_the_default_methods_of_a_suite(arguments, home, monkeypatch):
+    from whybench.bench import cli
+    from whybench.bench.listing import entries
+    from whybench.bench.matrices import MatrixMethod
+
+    plans = []
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(cli, "_run", lambda plan, *_: plans.append(plan) or True)
+    assert in_this_process(monkeypatch, "run", *arguments) == 0
+    (plan,) = plans
+    families = {entry.name: entry.fact("family") for entry in entries("method")}
+    names = {method.name for method in plan.methods}
+    assert [task.name for task in plan.tasks] == ["xor_cues"]
+    if "causal" in arguments:
+        assert plan.measure == "causal"
+        assert all(isinstance(method, MatrixMethod) for method in plan.methods)
+        assert names == {name for name, family in families.items() if family in ("attention", "control")}
+    else:
+        assert plan.measure == "faithfulness"
+        assert names == {name for name, family in families.items() if family != "control"}
+    assert {"raw_attention", "efficient_attention"} <= names
 
 
 WRONG = {
@@ -152,6 +214,9 @@ WRONG = {
     "listing": (["list", "models"], "methods, tasks or metrics"),
     "revision of no model": (["run", "--revision", "main"], "without a model"),
     "task and suite": (["run", "--task", "sst2", "--suite", "mini"], "give one of the two"),
+    "causal metric": (["run", "--suite", "causal", "--metric", "sufficiency"], "Leave --metric out"),
+    "causal method": (["run", "--suite", "causal", "--method", "gradient"], "gradient gives token scores only"),
+    "causal dtype": (["run", "--suite", "causal", "--dtype", "bfloat16"], "Leave --dtype out"),
     "recovery metric": (["run", "--metric", "average_precision"], "every task with evidence has it"),
     "site of somebody else": (["run", "--site", "."], "is not a site"),
     "label as a word": (["run", "--task", "sst2", "--model", XOR, "--data", "sst2=words.csv"], "'great'"),

@@ -271,3 +271,27 @@ def test_a_method_may_see_another_precision(tmp_path):
     # the same model scores both
     one, two = (s.examples.column("probability").to_numpy() for s in (stored, exact))
     np.testing.assert_allclose(one, two, atol=1e-6)
+
+
+def test_labels_are_the_models_by_name(tmp_path):
+    turned = type("Turned", (Words,), {"labels": ("mismatch", "match"), "given": (Example("a", "red round", label=1),)})
+    stored, _ = run_one(tmp_path, load_method("random"), turned(), limit=None)
+    assert (stored.result.accuracy, stored.result.label_names) == (1.0, ("match", "mismatch"))
+    assert stored.examples.column("label").to_pylist() == [0]
+
+
+def test_rows_left_out_are_in_the_result(tmp_path):
+    class Gappy(Words):
+        def load(self, data=None, split=None):
+            return TaskData([Example("a", "red round")], "test", "1", left_out=3)
+
+    stored, _ = run_one(tmp_path, load_method("random"), Gappy(), limit=None)
+    assert (stored.result.coverage.examples, stored.result.coverage.left_out) == (1, 3)
+
+
+def test_a_task_without_a_default_model(tmp_path):
+    bare = type("Bare", (Words,), {"default_model": "", "given": (Example("a", "red round"),)})
+    with pytest.raises(ParameterError, match="words has no default model; give one with --model"):
+        run_one(tmp_path, load_method("random"), bare())
+    stored, _ = run_one(tmp_path, load_method("random"), bare(), limit=None, model=checkpoint("xor_cues"))
+    assert stored.result.status == "finished"

@@ -22,7 +22,7 @@ class Silent:
     def __init__(self):
         self.made, self.reused = [], []
 
-    def task_started(self, task, classifier, examples):
+    def task_started(self, task, classifier, examples, left_out):
         pass
 
     def cell_started(self, task, method):

@@ -296,12 +296,12 @@ def test_names_of_others_are_not_read_as_markup():
     hostile = SimpleNamespace(name="[/NEG] :heart:", device="cpu", label=lambda: "[/NEG]")
     console = Console(file=printed, width=200, force_terminal=True)
     with ProgressObserver(console, SimpleNamespace(add=print)) as observer:
-        observer.task_started(hostile, hostile, 4)
+        observer.task_started(hostile, hostile, 4, 1)
         observer.cell_started(hostile, hostile)
         observer.progressed("scoring", 1, 2)
         result = SimpleNamespace(status="failed", label="[/NEG]", error="[/red] at :heart:")
         observer.cell_finished(SimpleNamespace(result=result), reused=False)
     text = printed.getvalue()
-    assert "[/NEG] :heart:: 4 examples, [/NEG] :heart: on cpu" in text
+    assert "[/NEG] :heart:: 4 examples (rows of the data without text, left out: 1), [/NEG] :heart: on cpu" in text
     assert "[/NEG] scoring" in text
     assert "[/NEG] failed: [/red] at :heart:" in text
