@@ -9,6 +9,8 @@ from markupsafe import Markup, escape
 
 MISSING = "–"
 
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 
 
@@ -33,6 +35,29 @@ def significant(value: float) -> str:
         return f"{value:.1e}".replace("-", "\u2212")
     digits = max(0, 2 - _exponent(value))
     return f"{value:,.{digits}f}".replace("-", "\u2212")
+
+
+def measured(value: float) -> str:
+    """A figure that may be of any size: three decimals, significant digits from 100 on, a power of ten below 0.001."""
+    if value == 0:
+        return "0"
+    if abs(value) < 1e-3:
+        digits, exponent = f"{value:.1e}".split("e")
+        return digits.replace("-", "\u2212") + "·" + power(int(exponent))
+    return number(value) if abs(value) < 100 else significant(value)
+
+
+def power(exponent: int) -> str:
+    """A power of ten, its exponent raised."""
+    return "10" + str(exponent).translate(_SUPERSCRIPTS)
+
+
+def measured_interval(low: float, high: float) -> str:
+    """An interval of `measured` numbers; a power of ten that both ends share is written once."""
+    (low_digits, dot, low_power), (high_digits, _, high_power) = (measured(end).partition("·") for end in (low, high))
+    if dot and low_power == high_power:
+        return f"({low_digits}\u2009–\u2009{high_digits})·{high_power}"
+    return f"{measured(low)}\u2009–\u2009{measured(high)}"
 
 
 def count(value: float) -> str:

@@ -239,7 +239,9 @@ def _segments(
     )
     scores = record["unit_scores"] or [None] * len(spans)
     evidence = record["evidence"] or [False] * len(spans)
-    largest = max((abs(score) for score in scores if score is not None), default=0.0)
+    # without a sign there is one end: a score below 0 ranks last, and has no colour
+    sizes = (abs(score) if signed else score for score in scores if score is not None)
+    largest = max(sizes, default=0.0)
     shown = spans[:UNITS_PER_TEXT]
     drawn: list[tuple[Piece, ...]] = []
     for segment, text in enumerate(texts):
@@ -271,7 +273,8 @@ def _piece(
 
 def _level(score: float, largest: float, *, signed: bool) -> str:
     """Class of a colour: strength is the share of the text's largest score, in steps."""
-    strength = round(LEVELS * abs(score) / largest) if largest > 0 else 0
+    size = abs(score) if signed else max(score, 0.0)
+    strength = round(LEVELS * size / largest) if largest > 0 else 0
     hue: Hue = "u" if not signed else "p" if score > 0 else "n"
     return f"{hue}{strength}" if strength else ""
 

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from whybench.bench.causal.metrics import CAUSAL
+from whybench.bench.metric import Metric
 from whybench.bench.metrics import PROTOCOL_VERSION
 from whybench.bench.schema import Result
 from whybench.bench.store import StoredResult
-from whybench.leaderboard import formatting
-from whybench.leaderboard.boards import REFERENCE, Board, boards
+from whybench.leaderboard import dot_plot, formatting, matrix_map, scatter
+from whybench.leaderboard.attention_page import (
+    AttentionTask,
+    attention_task,
+    context,
+    is_causal,
+    leading,
+    readable,
+)
+from whybench.leaderboard.boards import UNRANKED, Board, boards
 from whybench.leaderboard.command import command
 from whybench.leaderboard.curve_plot import HEIGHT, WIDTH, MeanCurves, Plot, plot
 from whybench.leaderboard.formatting import Slugs
 from whybench.leaderboard.heatmap import examples
 from whybench.leaderboard.publish import check, publish
-from whybench.leaderboard.tables import Column, Row, Table, described, table
+from whybench.leaderboard.tables import Row, Table, described, table
+
+ATTENTION = "attention.html"
 
 _FOLDER = Path(__file__).parent
 
@@ -30,21 +42,28 @@ class Section:
     """A board on the pages.
 
     Attributes:
-        table: Its view.
+        table: Its view, with all its columns.
         anchor: Its name within a page.
         task: The task.
-        task_href: Page of its examples, from the site's root.
+        task_href: Page of its examples, or of the causal suite, from the site's root.
+        causal: Whether it is of the causal suite, whose figures and examples have a page of their own.
     """
 
     table: Table
     anchor: str
     task: str
     task_href: str
+    causal: bool
 
     @property
     def board(self) -> Board:
         """Its results."""
         return self.table.board
+
+    @property
+    def overview(self) -> Table:
+        """What the overview shows of it."""
+        return leading(self.table) if self.causal else self.table
 
 
 @dataclass(frozen=True)
@@ -56,8 +75,8 @@ class Entry:
         result: The result.
         name: Its name on the board.
         row: Its row; None where the cell failed.
-        columns: Columns of the row.
-        plot: Its mean curves; None where the cell failed.
+        view: The table that the row is of.
+        plot: Its mean curves; None where the cell failed or has none.
         command: What makes it again.
     """
 
@@ -65,7 +84,7 @@ class Entry:
     result: Result
     name: str
     row: Row | None
-    columns: tuple[Column, ...]
+    view: Table
     plot: Plot | None
     command: str
 
@@ -99,7 +118,10 @@ class _Pages:
         for board in boards(results, failures):
             task = board.spec.task
             anchor = anchors.of(f"{task.name} {board.spec.model.name} {task.examples}", board.key)
-            self._sections.append(Section(table(board), anchor, task.name, f"tasks/{tasks.of(task.name)}.html"))
+            causal = is_causal(board)
+            href = ATTENTION if causal else f"tasks/{tasks.of(task.name)}.html"
+            view = readable(table(board)) if causal else table(board)
+            self._sections.append(Section(view, anchor, task.name, href, causal))
         self._environment = Environment(
             loader=FileSystemLoader(_FOLDER / "templates"),
             autoescape=True,
@@ -113,38 +135,65 @@ class _Pages:
             "number": formatting.number,
             "interval": formatting.interval,
             "significant": formatting.significant,
+            "measured": formatting.measured,
+            "power": formatting.power,
             "duration": formatting.duration,
             "cited": formatting.cited,
         }
         self._environment.globals |= {
             "protocol_version": PROTOCOL_VERSION,
             "method_href": lambda label: f"methods/{self._methods.of(label)}.html",
-            "tasks": list(dict.fromkeys((section.task, section.task_href) for section in self._sections)),
-            "described": described(),
-            "reference": REFERENCE,
+            "tasks": list(dict.fromkeys((s.task, s.task_href) for s in self._sections if not s.causal)),
+            "attention": ATTENTION if any(section.causal for section in self._sections) else None,
+            "unranked": UNRANKED,
             "plot_size": (WIDTH, HEIGHT),
+            "dots": dot_plot,
+            "scatter": scatter,
+            "maps": matrix_map,
+            "infinity": math.inf,
         }
 
     def files(self) -> dict[str, bytes]:
         """Contents of all files by their path within the site."""
         files = {f"assets/{path.name}": path.read_bytes() for path in sorted((_FOLDER / "assets").iterdir())}
         families = sorted({stored.result.family for section in self._sections for stored in section.board})
-        files["index.html"] = self._page("index.html", "", sections=self._sections, families=families)
+        usual, causal = _definitions()
+        files["index.html"] = self._page(
+            "index.html", "", sections=self._sections, families=families, described=usual, all_tasks=self._tasks()
+        )
+        drawn: list[tuple[Section, AttentionTask]] = []
         entries: dict[str, list[Entry]] = {}
-        for (task, href), sections in groupby(self._sections, key=lambda section: (section.task, section.task_href)):
+        by_page: dict[tuple[str, str], list[Section]] = {}
+        for section in self._sections:
+            by_page.setdefault((section.task, section.task_href), []).append(section)
+        for (task, href), sections in by_page.items():
             shown = []
             for section in sections:
-                shown.append((section, examples(section.table)))
+                if section.causal:
+                    drawn.append((section, attention_task(section.board, section.anchor)))
+                else:
+                    shown.append((section, examples(section.table)))
                 for entry in self._entries(section):
                     entries.setdefault(entry.result.label, []).append(entry)
                 for stored in section.board:
                     # per-example tables are large, and this board's have been read for the last time
                     vars(stored).pop("examples", None)
-            files[href] = self._page("task.html", "../", task=task, shown=shown)
+            if shown:
+                files[href] = self._page("task.html", "../", task=task, shown=shown)
+        if drawn:
+            across = context([view for _, view in drawn])
+            notes = {stored.result.label: stored.result.note for section, _ in drawn for stored in section.board}
+            notes = {label: note for label, note in notes.items() if note}
+            files[ATTENTION] = self._page(
+                "attention.html", "", drawn=drawn, across=across, notes=notes, described=causal
+            )
         for label, found in sorted(entries.items()):
             page = f"methods/{self._methods.of(label)}.html"
             files[page] = self._page("method.html", "../", label=label, entries=found, first=found[0].result)
         return files
+
+    def _tasks(self) -> list[str]:
+        return list(dict.fromkeys(section.task for section in self._sections))
 
     def _page(self, template: str, root: str, **context: Any) -> bytes:
         text = self._environment.get_template(template).render(root=root, **context)
@@ -153,10 +202,20 @@ class _Pages:
 
     def _entries(self, section: Section) -> Iterator[Entry]:
         """The cells of a board, each for the page of its method."""
-        references = [row.stored for row in section.table.references]
-        for row in section.table.rows:
-            drawing = plot(row.stored, references, self._curves)
-            yield Entry(section, row.result, row.name, row, section.table.columns, drawing, command(row.result))
+        view = section.table
+        references = [row.stored for row in view.references]
+        for row in view.rows:
+            drawing = None if section.causal else plot(row.stored, references, self._curves)
+            yield Entry(section, row.result, row.name, row, view, drawing, command(row.result))
         for stored in section.board.failures:
             result = stored.result
-            yield Entry(section, result, section.board.names[result.cell], None, (), None, command(result))
+            yield Entry(section, result, section.board.names[result.cell], None, view, None, command(result))
+
+
+def _definitions() -> tuple[dict[str, list[Metric]], dict[str, list[Metric]]]:
+    """Definitions by group: those of the overview, and those of the causal suite's page."""
+    parts: tuple[dict[str, list[Metric]], dict[str, list[Metric]]] = ({}, {})
+    for group, metrics in described().items():
+        for metric in metrics:
+            parts[metric.name in CAUSAL].setdefault(group, []).append(metric)
+    return parts

@@ -11,8 +11,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from whybench.bench.store import StoredResult
-from whybench.leaderboard.boards import REFERENCE, Board, boards
-from whybench.leaderboard.formatting import number, visible
+from whybench.leaderboard.attention_page import is_causal, leading, readable
+from whybench.leaderboard.boards import UNRANKED, Board, boards
+from whybench.leaderboard.formatting import measured, number, visible
 from whybench.leaderboard.tables import Column, Row, Table, TableCell, table
 
 # longer words of a heading are cut, longer names are folded
@@ -24,7 +25,8 @@ _GAP = 2
 def print_overview(results: Sequence[StoredResult], failures: Sequence[StoredResult], console: Console) -> None:
     """Print the overview: per board the methods with figures, costs and coverage, references apart, failures last.
 
-    Columns that do not fit beside each other go into another table beneath.
+    Columns that do not fit beside each other go into another table beneath. Of the causal suite's many figures only the
+    leading ones are printed.
 
     Raises:
         UnknownNameError: A result has a figure that the protocol does not know.
@@ -33,13 +35,17 @@ def print_overview(results: Sequence[StoredResult], failures: Sequence[StoredRes
     if not found:
         console.print("There are no results yet. Make some with: whybench run")
     for board in found:
-        view = table(board)
+        whole = table(board)
+        view = leading(readable(whole)) if is_causal(board) else whole
         console.print()
         console.print(_title(board))
         if view.rows:
             for part in _parts(view, console.width):
                 console.print(_drawn(view, part))
                 console.print()
+        if len(view.figures) < len(whole.figures):
+            more = len(whole.figures) - len(view.figures)
+            console.print(f"{more} more figures of each row are on the page “Is attention explanation?”.", style="dim")
         for stored in board.failures:
             name = visible(board.names[stored.result.cell])
             console.print(
@@ -56,8 +62,9 @@ def print_overview(results: Sequence[StoredResult], failures: Sequence[StoredRes
 def _title(board: Board) -> Text:
     spec = board.spec
     accuracy = "" if board.accuracy is None else f", accuracy {number(board.accuracy)}"
+    suite = ", causal suite" if is_causal(board) else ""
     facts = f"  {visible(spec.model.name)}, {spec.task.examples:,} examples, {spec.operator} by {spec.unit}{accuracy}"
-    return Text.assemble((visible(spec.task.name), "bold"), facts)
+    return Text.assemble((visible(spec.task.name), "bold"), facts, suite)
 
 
 def _parts(view: Table, width: int) -> list[list[int]]:
@@ -110,8 +117,8 @@ def _drawn(view: Table, part: Sequence[int]) -> RichTable:
 
 def _name(row: Row) -> Text:
     name = Text(visible(row.name))
-    if row.result.family == REFERENCE:
-        return name.append(" (reference)")
+    if row.result.family in UNRANKED:
+        return name.append(f" ({row.result.family})")
     return name if row.complete else name.append(" (incomplete)", style="yellow")
 
 
@@ -119,5 +126,6 @@ def _cell(cell: TableCell) -> Text:
     text = Text(cell.text.replace("\u00a0", " "), style="bold" if cell.best else "")
     if cell.value is not None and cell.low is not None and cell.high is not None:
         # the wider side, so that the interval is never shown narrower than it is
-        text.append(f"\n±{max(cell.high - cell.value, cell.value - cell.low):.3f}", style="dim not bold")
+        width = max(cell.high - cell.value, cell.value - cell.low)
+        text.append(f"\n±{measured(width) if '·' in cell.text else number(width)}", style="dim not bold")
     return text

@@ -74,9 +74,8 @@ class Made:
     error: str | None = None
 
 
-def make(store: ResultStore, made: Made) -> StoredResult:
-    """Write a cell, finished or failed, and read it back."""
-    spec = Spec(
+def spec_of(made: Made, metrics: tuple[str, ...]) -> Spec:
+    return Spec(
         method=MethodSpec(name=made.method, parameters=dict(made.parameters), source=digest(made.method)),
         task=TaskSpec(
             name=made.task,
@@ -95,12 +94,16 @@ def make(store: ResultStore, made: Made) -> StoredResult:
         ),
         operator=made.operator,
         unit="word",
-        metrics=tuple(METRICS),
+        metrics=metrics,
         seed=made.seed,
         dtype=made.dtype,
         attention_implementation="eager",
     )
-    common: dict[str, Any] = {
+
+
+def common_of(made: Made, spec: Spec) -> dict[str, Any]:
+    """What finished and failed results share."""
+    return {
         "cell": spec.cell(),
         "spec": spec,
         "label": made.label or made.method,
@@ -124,6 +127,12 @@ def make(store: ResultStore, made: Made) -> StoredResult:
         "created": "2025-11-22T09:00:00+00:00",
         "seconds": 12.5,
     }
+
+
+def make(store: ResultStore, made: Made) -> StoredResult:
+    """Write a cell, finished or failed, and read it back."""
+    spec = spec_of(made, tuple(METRICS))
+    common = common_of(made, spec)
     if made.error is not None:
         return read(store.write(Result(status="failed", error=made.error, **common)))
     rows = [_row(made, index) for index in range(made.examples)]

@@ -4,8 +4,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from whybench.bench.causal.metrics import CAUSAL
 from whybench.bench.store import ResultStore
+from whybench.leaderboard.attention_page import LEADING
+from whybench.leaderboard.formatting import measured
 from whybench.leaderboard.text_table import print_overview
+from whybench.tests.leaderboard.causal_factory import causal_suite
 from whybench.tests.leaderboard.factory import Made, make, suite
 
 
@@ -51,3 +55,20 @@ def test_control_characters_do_not_reach_the_terminal(tmp_path: Path) -> None:
     text = printed(store, 160)
     assert "\x1b" not in text
     assert "\u202e" not in text
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_causal_suite_is_cut_to_its_leading_figures(tmp_path: Path, width: int) -> None:
+    store = ResultStore(tmp_path)
+    results = causal_suite(store)
+    text = printed(store, width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    for stored in results:
+        figure = stored.result.figures["replaced_tvd"]
+        assert measured(figure.mean) in text
+        assert "null_dimension" in stored.result.figures
+    assert "Null" not in text
+    shown = len(LEADING)
+    assert f"{len(CAUSAL) - shown} more figures of each row are on the page “Is attention explanation?”" in text
+    assert "uniform_attention (control)" in " ".join(text.split())
+    assert "causal suite" in text
