@@ -25,7 +25,7 @@ from whybench.leaderboard.dot_plot import DotPlot, dot_plot
 from whybench.leaderboard.formatting import measured, measured_interval
 from whybench.leaderboard.scatter import Scatter, scatter
 from whybench.leaderboard.specimen import Specimen, specimen
-from whybench.leaderboard.tables import COVERAGE, Column, Row, Table, TableCell, figure_columns
+from whybench.leaderboard.tables import COVERAGE, Column, Row, Table, TableCell, figure_cell, figure_columns
 
 CONTROL = "control"
 EFFICIENT = "efficient_attention"
@@ -277,19 +277,9 @@ def _kind(stored: StoredResult) -> str:
 
 
 def _cell(stored: StoredResult | None, name: str) -> TableCell:
-    figure = stored.result.figures.get(name) if stored else None
-    if stored is None or figure is None:
-        return TableCell()
-    scored = stored.result.coverage.scored if stored.result.coverage else 0
-    nothing = figure.low == figure.mean == figure.high == 0
-    return TableCell(
-        text="exactly 0" if nothing else measured(figure.mean),
-        value=figure.mean,
-        detail="" if nothing else measured_interval(figure.low, figure.high),
-        low=figure.low,
-        high=figure.high,
-        note=f"of {figure.examples:,} examples" if figure.examples != scored else "",
-    )
+    cell = _rewritten(figure_cell(stored.result, name)) if stored else TableCell()
+    nothing = cell.low == cell.value == cell.high == 0
+    return replace(cell, text="exactly 0", detail="") if nothing else cell
 
 
 def _columns(table: Table, kept: Sequence[int]) -> Table:

@@ -89,10 +89,11 @@ def dot_plot(
     if not found:
         return None
     if scale == "log":
-        axis = logarithmic((figure.mean for figure in found), LEFT, WIDTH - RIGHT)
+        # not the lower ends: an interval may reach down to 0 or to a rounding error, and is cut at the axis' start
+        axis = logarithmic((end for figure in found for end in (figure.mean, figure.high)), LEFT, WIDTH - RIGHT)
     else:
-        lowest, highest = ends or (min(f.low for f in found), max(f.high for f in found))
-        axis = linear(lowest, highest, LEFT, WIDTH - RIGHT)
+        reached = (*(end for figure in found for end in (figure.low, figure.high)), *(ends or ()))
+        axis = linear(min(reached), max(reached), LEFT, WIDTH - RIGHT)
     drawn = []
     for index, (name, figures) in enumerate(rows):
         y = TOP + (index + 0.5) * ROW

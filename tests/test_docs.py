@@ -107,6 +107,24 @@ def test_the_protocol_page_names_every_figure():
         assert re.search(rf"^\| `{name}` \|.*\| {direction}", text, re.MULTILINE), name
 
 
+def test_the_protocol_page_names_the_constants_of_the_causal_suite():
+    """They are in no spec, so that a change would go unseen beside older results: it is a new protocol version."""
+    from whybench.bench.causal import example, minimality, moves
+    from whybench.bench.metrics import PROTOCOL_VERSION
+
+    text = " ".join((ROOT / "docs" / "protocol.md").read_text(encoding="utf-8").split())
+    assert PROTOCOL_VERSION == 1
+    for value, written in (
+        (moves.DRAWS == 4, "four draws and their opposites"),
+        (moves.REACH == 0.9, "0.9 times the shorter"),
+        (moves.SPREAD == 1000, "1000 times the smallest"),
+        (tuple(i / 20 for i in range(1, 20)) == minimality.MASSES, "q = .05, .10, …, .95"),
+        (example.ROW_SUM_TOLERANCE == 1e-5, "not 1 within 1e-5"),
+    ):
+        assert value, written
+        assert written in text
+
+
 def test_every_command_is_in_the_readme():
     from whybench.bench.cli import app
 

@@ -37,13 +37,7 @@ SAMPLE = 96
 
 OSQP_SETTINGS = {"verbose": False, "polishing": True, "eps_abs": 1e-6, "eps_rel": 1e-6, "max_iter": 20_000}
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def constraints(row, values):

@@ -136,9 +136,12 @@ def _unusable(matrices: Sequence[Tensor], record: AttentionRecord) -> str | None
     """Why matrices cannot take the place of the attention."""
     for layer, (rows, allowed) in enumerate(zip(matrices, record.allowed, strict=True)):
         if bad := int((~rows.isfinite()).sum()):
-            return f"{bad} entries of its matrices of layer {layer} are not finite (NaN or infinity)."
+            return f"{bad} entries of its matrices of layer {layer} are not finite (NaN or infinity); all must be."
         if bad := int(((rows != 0) & ~allowed[0]).sum()):
-            return f"{bad} entries of its matrices of layer {layer} are on keys that the query may not attend to."
+            return (
+                f"{bad} entries of its matrices of layer {layer} are on keys that the query may not attend to; they "
+                "must be 0 (AttentionRecord.allowed says which keys are open)."
+            )
     return None
 
 
@@ -193,12 +196,10 @@ def _flips(shared: Shared, i: int, one: Batch, matrices: Sequence[Tensor]) -> di
     def losing(before: Sequence[Tensor]) -> Callable[[float], Variant]:
         return lambda mass: without(matrices, before, mass)
 
-    largest = [largest_first(rows).float() for rows in matrices]
+    largest = [largest_first(rows) for rows in matrices]
     chance = [
-        in_random_order(rows, generator(shared.seed, one.ids[0], "flip", layer)).float()
-        for layer, rows in enumerate(matrices)
+        in_random_order(rows, generator(shared.seed, one.ids[0], "flip", layer)) for layer, rows in enumerate(matrices)
     ]
-    matrices = [rows.float() for rows in matrices]
     target = shared.targets[i]
     return {
         "flip_mass": flip_mass(decide, losing(largest), target),

@@ -68,9 +68,16 @@ def in_random_order(rows: Tensor, random: np.random.Generator) -> Tensor:
 
 
 def without(matrices: Sequence[Tensor], before: Sequence[Tensor], mass: float) -> Variant:
-    """M everywhere without the first weights that make up a mass, the rest of each row divided by its sum."""
+    """M everywhere without the first weights that make up a mass, the rest of each row divided by its sum.
+
+    Args:
+        matrices: M per layer, ``[heads, queries, keys]``, float64.
+        before: `mass_before` of each, the same shape.
+        mass: The mass, in (0, 1).
+    """
 
     def replace(layer: int, weights: Tensor) -> Tensor:
+        # in float64: trained rows have weights of 1e-50, and where only such are left float32 would divide 0 by 0
         kept = matrices[layer] * (before[layer] >= mass - ROUNDING)
         return (kept / kept.sum(dim=-1, keepdim=True)).to(weights.dtype)
 

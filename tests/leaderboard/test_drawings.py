@@ -80,6 +80,21 @@ def test_marks_lie_where_their_figures_are() -> None:
     assert dot_plot([("a", [None])], ("x",)) is None
 
 
+def test_no_mark_is_cut_off_at_an_end_of_its_axis() -> None:
+    beyond = Figure(mean=-0.71, low=-0.83, high=-0.6, examples=3)
+    drawn = dot_plot([("a", [beyond])], ("x",), (-0.2, 1.0))
+    assert drawn is not None
+    assert (drawn.axis.low <= -0.83, drawn.axis.high >= 1.0) == (True, True)
+    (mark,) = drawn.rows[0].marks
+    assert drawn.axis.start < mark.low < mark.x < mark.high < drawn.axis.end
+    # on a logarithmic axis only what is below its first power of ten is
+    wide = Figure(mean=0.09, low=0.0, high=0.4, examples=3)
+    drawn = dot_plot([("a", [wide])], ("x",), scale="log")
+    assert drawn is not None
+    (mark,) = drawn.rows[0].marks
+    assert drawn.axis.start == mark.low < mark.x < mark.high < drawn.axis.end
+
+
 def test_a_dot_for_every_example_that_has_both() -> None:
     lengths = np.array([4.0, 8.0, np.nan, 30.0, 20.0])
     values = np.array([0.0, 0.1, 0.2, 0.4, np.nan])

@@ -24,13 +24,7 @@ from whybench.methods._output_preserving import (
 
 SHARED = Path(os.environ.get("WHYBENCH_SHARED", "../shared"))
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

@@ -25,13 +25,7 @@ from whybench.tests.methods.test_output_preserving import (
     trained_attention,
 )
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def columns_of(values):
@@ -257,6 +251,8 @@ def test_trained_attention_on_real_text(checkpoint, data, tokens):
     table = pyarrow.parquet.read_table(SHARED / "data" / data / "test.parquet", columns=["text"])
     longest = sorted(table["text"].to_pylist()[:50], key=len)[-1:]
     ((weights, values),) = trained_attention(checkpoint, longest, tokens)
+    # every third head of every layer, or it takes long
+    weights, values = weights[:, ::3], values[:, ::3]
     keys = weights.shape[-1]
     allowed = torch.ones(keys, keys, dtype=torch.bool)
     if checkpoint.startswith("stories"):
@@ -276,7 +272,7 @@ def test_trained_attention_on_real_text(checkpoint, data, tokens):
     with pytest.raises(AssertionError):
         torch.testing.assert_close(given, solution.matrix, rtol=0, atol=1e-2)
     # Some rows against HiGHS and NumPy.
-    for index in efficient.support.flatten().argsort(descending=True)[:: len(queries) * 9].tolist():
+    for index in efficient.support.flatten().argsort(descending=True)[:: len(queries) * 3].tolist():
         layer, head, query = (int(i) for i in np.unravel_index(index, solution.support.shape))
         attendable = masks[query]
         system = columns_of(values[layer, head][attendable])

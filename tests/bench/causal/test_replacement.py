@@ -113,6 +113,13 @@ def test_mass_goes_largest_first_by_hand():
     assert left(0.95)[2].tolist() == [0, 0, 0, 1]
 
 
+def test_weights_that_float32_does_not_know_share_what_is_left():
+    rows = torch.tensor([[[1.0, 3e-60, 1e-60]]], dtype=double)
+    left = without([rows], [largest_first(rows)], 0.95)(0, rows.float())
+    assert left.dtype == torch.float32
+    torch.testing.assert_close(left[0, 0], torch.tensor([0, 0.75, 0.25]))
+
+
 @pytest.mark.parametrize("order", ["largest", "random"])
 def test_mass_against_a_plain_loop(order):
     rows, _ = random_rows(2, 7, 9, 2.0)
