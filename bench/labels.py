@@ -16,9 +16,9 @@ def in_model_order(
     """The examples with their labels as indices of the model's labels.
 
     Models count the same classes in different orders, and some know fewer classes than the data. Where the task and
-    the model share a name (whatever its case, spaces and ``_ - . /``), every label is looked up by its name. Where they
-    share none, as the model's labels are bare numbers (``LABEL_0``) or other words, indices are taken as they are, and
-    only if there are as many labels on either side: that each means the same cannot be seen then.
+    the model share a name (whatever its case, spaces and ``_ - . /``; a name may be the beginning of one other, as in
+    ``neg``), every label is looked up by its name. Where the model's labels are bare numbers (``LABEL_0``), indices are
+    taken as they are, if there are as many labels on either side: that each means the same cannot be seen then.
 
     Args:
         examples: With labels as indices of the task's labels. One without a label stays as it is.
@@ -54,10 +54,21 @@ def _places(labels: Sequence[str], model_labels: Sequence[str]) -> list[int | No
     """Per label of the task its index among the model's; None where the model has no such label."""
     plain = len(set(map(_plain, labels))) == len(labels) and len(set(map(_plain, model_labels))) == len(model_labels)
     own, others = ([_plain(name) if plain else name for name in names] for names in (labels, model_labels))
-    by_name = {name: place for place, name in enumerate(others) if not re.fullmatch(r"(label)?\d+", name)}
-    if by_name.keys() & set(own):
-        return [by_name.get(name) for name in own]
-    return list(range(len(labels))) if len(labels) == len(model_labels) else [None] * len(labels)
+    if all(re.fullmatch(r"(label)?\d+", name) for name in others):
+        return list(range(len(labels))) if len(labels) == len(model_labels) else [None] * len(labels)
+    return [others.index(name) if name in others else _begun(name, own, others) for name in own]
+
+
+def _begun(name: str, own: Sequence[str], others: Sequence[str]) -> int | None:
+    """Index of the one other name that begins this one or that it begins, if that is the only such pair of either."""
+
+    def alike(one: str, other: str) -> bool:
+        return bool(one and other) and (one.startswith(other) or other.startswith(one))
+
+    found = [place for place, other in enumerate(others) if alike(name, other)]
+    if len(found) == 1 and sum(alike(one, others[found[0]]) for one in own) == 1:
+        return found[0]
+    return None
 
 
 def _plain(name: str) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 from whybench.bench.attention import AttentionRecord, check_attention
 from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
+from whybench.bench.errors import MethodError
 from whybench.bench.method import Attribution, ReportingMethod
 
 Aggregation = Literal["readout", "mean", "rollout", "gradient"]
@@ -58,7 +59,10 @@ class MatrixMethod(ReportingMethod):
     draws: ClassVar[int] = 1
 
     def fitted(self, classifier: Classifier, batches: Sequence[Batch]) -> MatrixMethod:
-        """This method after it has seen all inputs that it will be asked about; itself where it need not see them."""
+        """This method after it has seen all inputs that it will be asked about; itself where it need not see them.
+
+        The causal suite asks for it, with its float64 classifier; token scores are made without.
+        """
         return self
 
     def draw(
@@ -168,6 +172,11 @@ def certificate(layers: Sequence[Matrices], read: Tensor) -> tuple[dict[str, Ten
         if layer.certified is not None:
             missed += (~layer.certified & read[:, None, :]).flatten(1).sum(dim=1)
     tolerances = {name: most for layer in layers for name, most in layer.tolerances.items()}
+    if unknown := sorted(set(tolerances) - set(report)):
+        raise MethodError(
+            f"its matrices have a tolerance for {', '.join(unknown)}, which is not in their report "
+            f"({', '.join(sorted(report)) or 'empty'}); report what has a tolerance."
+        )
     remedy = " ".join(dict.fromkeys(layer.remedy for layer in layers if layer.remedy))
     failed: dict[int, str] = {}
     for index in missed.nonzero()[:, 0].tolist():

@@ -228,22 +228,23 @@ def _run_method(
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(plan.seed)
             outcome = outcome_of(method, spec)
+        # here, so that a figure out of its range is this cell's failure, and not the run's
+        result = Result(
+            status="finished",
+            created=now,
+            seconds=time.perf_counter() - began,
+            accuracy=outcome.accuracy,
+            coverage=outcome.coverage,
+            figures=outcome.figures,
+            report=outcome.report,
+            cost=outcome.cost,
+            **common,
+        )
     except Exception as error:  # noqa: BLE001  a method's own code: what it raises is recorded as the cell's failure
         result = Result(
             status="failed", error=_reason(error), created=now, seconds=time.perf_counter() - began, **common
         )
         return read(store.write(result))
-    result = Result(
-        status="finished",
-        created=now,
-        seconds=time.perf_counter() - began,
-        accuracy=outcome.accuracy,
-        coverage=outcome.coverage,
-        figures=outcome.figures,
-        report=outcome.report,
-        cost=outcome.cost,
-        **common,
-    )
     return read(store.write(result, outcome.examples))
 
 
@@ -319,7 +320,8 @@ def _spec(
     explained: Classifier,
     operator: OperatorName,
 ) -> Spec:
-    ids = hashlib.sha256("\n".join(example.id for example in examples).encode()).hexdigest()
+    # with the gold labels, whose order is the task's to state: accuracies hang on it
+    ids = hashlib.sha256("\n".join(f"{example.id}\t{example.label}" for example in examples).encode()).hexdigest()
     return Spec(
         method=MethodSpec(
             name=method.name,

@@ -45,7 +45,7 @@ class TaskSpec(Record):
         revision: Commit, or a digest of local files or of the generator.
         split: The split.
         examples: How many.
-        example_ids: Digest of their ids, in order.
+        example_ids: Digest of their ids and gold labels, in order.
     """
 
     name: Name

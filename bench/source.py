@@ -8,12 +8,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+_BENCH = Path(__file__).resolve().parent
+# The engine's modules that methods' own numbers come from
+NUMERICAL = {path.stem: path for path in (_BENCH / "nullspace.py", _BENCH / "causal" / "chance.py")}
+
 
 def source_hash(cls: type) -> str:
     """SHA-256 over the files that define the class and the classes that it inherits from, and what they import.
 
-    Imports are followed to files in the same folder as the class's own, by whatever form of import; the engine's own
-    modules and other packages are told apart by the versions in a result's environment.
+    Imports are followed to files in the same folder as the class's own, by whatever form of import, and to the engine's
+    modules of `NUMERICAL`. Its other modules and other packages are told apart by the protocol's version in a result's
+    spec and by the versions in its environment.
     """
     classes = [base for base in cls.__mro__ if base.__module__ not in ("builtins", "abc")]
     files = [Path(file) for base in classes if (file := getattr(sys.modules[base.__module__], "__file__", None))]
@@ -33,7 +38,8 @@ def _with_imports(files: list[Path]) -> Iterator[Path]:
         seen.add(current)
         yield current
         if current.parent == home:
-            pending.extend(path for name in _imported(current) if (path := home / f"{name}.py").is_file())
+            for name in _imported(current):
+                pending += [path for path in (home / f"{name}.py", NUMERICAL.get(name)) if path and path.is_file()]
 
 
 def _imported(path: Path) -> Iterator[str]:

@@ -200,7 +200,7 @@ def attention_task(board: Board, anchor: str) -> AttentionTask:
         sufficiency=_table(board, rows, group("Sufficiency")),
         necessity=_table(board, rows, group("Necessity")),
         moved=_dots(board, rows, ("inside_logit_change", "outside_logit_change"), ("inside", "across"), log=True),
-        minimality=_table(board, rows, group("Minimality")),
+        minimality=_table(board, rows, (*group("Errors"), *group("Minimality"))),
         identifiability=_identifiability(board, own),
         scatters=_scatters(rows, dimensions[0] + 1 if len(dimensions) == 1 else None),
         erasure=_table(board, rows, (*group("Erasure"), *FLIPPING)),

@@ -31,7 +31,7 @@ class AdversarialAttention(Control):
     meets the constraint is kept, at the least A itself, and is checked by a forward pass of its own. It is a lower
     bound of what there is. Rows that no output depends on, such as the last layer's that the head does not read, are
     free to differ, and count. Each example's search is its own: the batch makes no difference beyond rounding, which
-    the search carries into the entries' fourth decimal.
+    the search carries into the entries' third decimal.
 
     Source: Jain & Wallace 2019, "Attention is not Explanation", arXiv:1902.10186, whose one attention layer is here
     all of a transformer's. Report: ``jsd`` (nats, largest ln 2) and ``probability_change``.

@@ -15,7 +15,7 @@ from whybench.bench.causal.chance import generator
 from whybench.bench.causal.distances import tvd
 from whybench.bench.causal.minimality import compared, flip_mass, in_random_order, largest_first, without
 from whybench.bench.causal.moves import moves
-from whybench.bench.causal.replacement import all_replaced, partly, partly_replaced
+from whybench.bench.causal.replacement import all_replaced, errors, partly, partly_replaced
 from whybench.bench.causal.shared import Shared
 from whybench.bench.causal.variants import Variant, everywhere, logits_of, run_with
 from whybench.bench.errors import MethodError
@@ -84,6 +84,7 @@ def measure(
     one, record = shared.one(i), shared.record(i)
     identified = shared.identified(i, record)
     own_weights = [weights[0] for weights in record.weights]
+    own_values = [values[0] for values in record.values]
     report: dict[str, float] = {}
     first: list[Tensor] = []
     drawn: list[dict[str, float]] = []
@@ -103,6 +104,7 @@ def measure(
         report |= {name: max(float(worst[0]), report.get(name, -np.inf)) for name, worst in reported.items()}
         distributions = distributions and _are_distributions(matrices)
         figures = compared(matrices, own_weights, distributions=distributions)
+        figures |= errors(matrices, own_weights, own_values)
         replaced, vectors = run_with(shared.exact, one, matrices)
         if index == 0:
             first = matrices

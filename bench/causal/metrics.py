@@ -12,7 +12,9 @@ from typing import Literal
 
 from whybench.bench.metric import Metric
 
-Group = Literal["Sufficiency", "Necessity", "Minimality", "Identifiability", "Erasure", "Agreement with others"]
+Group = Literal[
+    "Errors", "Sufficiency", "Necessity", "Minimality", "Identifiability", "Erasure", "Agreement with others"
+]
 
 RECONSTRUCTION = "Naim & Asher 2024, arXiv:2410.18541, as reconstructed"
 BRUNNER = "Brunner et al. 2020, On Identifiability in Transformers, arXiv:1908.04211"
@@ -50,6 +52,24 @@ def _metric(
 CAUSAL: dict[str, CausalMetric] = {
     metric.name: metric
     for metric in (
+        _metric(
+            "distribution_error",
+            "Distribution error",
+            "the larger of max |row sum − 1| and of how far the smallest entry is below 0, over rows, heads and layers",
+            RECONSTRUCTION,
+            False,
+            INFINITE,
+            "Errors",
+        ),
+        _metric(
+            "equivalence_error",
+            "Equivalence error",
+            "‖M·V − A·V‖ / ‖A·V‖ of a head, the largest over heads and layers",
+            RECONSTRUCTION,
+            False,
+            INFINITE,
+            "Errors",
+        ),
         _metric(
             "replaced_tvd",
             "TVD, all replaced",

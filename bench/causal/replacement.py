@@ -10,6 +10,23 @@ from whybench.bench.causal.distances import jsd, tvd
 from whybench.bench.causal.variants import Variant, in_head, in_layer
 
 
+def errors(matrices: Sequence[Tensor], own: Sequence[Tensor], values: Sequence[Tensor]) -> dict[str, float]:
+    """How far M is from distributions, and its heads' outputs from the model's: the largest over heads and layers.
+
+    Args:
+        matrices: M per layer, ``[heads, queries, keys]``, float64.
+        own: A, the same.
+        values: V per layer, ``[heads, keys, d_v]``.
+    """
+    distribution, equivalence = [], []
+    for m, a, v in zip(matrices, own, values, strict=True):
+        distribution += [float((m.sum(dim=-1) - 1).abs().max()), max(0.0, -float(m.min()))]
+        output = a @ v
+        change = (m @ v - output).flatten(1).norm(dim=-1)
+        equivalence.append(float((change / output.flatten(1).norm(dim=-1)).max()))
+    return {"distribution_error": max(distribution), "equivalence_error": max(equivalence)}
+
+
 def all_replaced(own: Tensor, replaced: Tensor, target: int, label: int | None) -> dict[str, float]:
     """Figures of the output with M in every head of every layer.
 

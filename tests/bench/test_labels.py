@@ -23,7 +23,8 @@ def aligned(labels, model_labels, *given):
         (("negative", "positive"), ("negative", "neutral", "positive"), [0, 2]),
         (("negative", "positive"), ("LABEL_0", "LABEL_1"), [0, 1]),
         (("negative", "positive"), ("0", "1"), [0, 1]),
-        (("negative", "positive"), ("neg", "pos"), [0, 1]),
+        (("negative", "positive"), ("pos", "neg"), [1, 0]),
+        (("World", "Sports", "Business", "Sci/Tech"), ("world", "sports", "business", "sci"), [0, 1, 2, 3]),
         (("C", "C."), ("C.", "C"), [1, 0]),
     ],
 )
@@ -45,6 +46,9 @@ def test_all_but_the_label_stays():
         (("a", "b"), ("a", "b"), -1, "has the label -1, which"),
         (("a", "b", "c"), ("LABEL_0", "LABEL_1"), 0, r"has the label 0 \(a\).*id2label"),
         (("a", "b"), ("x", "y", "z"), 0, r"has the label 0 \(a\)"),
+        # as many, but who knows which is which
+        (("negative", "positive"), ("bad", "good"), 0, r"has the label 0 \(negative\).*id2label"),
+        (("rain", "raining"), ("rai", "dry"), 0, r"has the label 0 \(rain\)"),
     ],
 )
 def test_a_label_that_the_model_does_not_have(labels, model_labels, label, message):

@@ -146,6 +146,8 @@ def _figures(made: Made, length: int, noise: np.random.Generator) -> dict[str, f
     if control:
         return known
     known |= {
+        "distribution_error": noise.uniform(0, 2) * 1e-16,
+        "equivalence_error": noise.uniform(0, 2) * 1e-12,
         "norm_ratio": noise.uniform(0.3, 1.0),
         "support_ratio": noise.uniform(0.8, 1.9),
         "flip_mass": noise.uniform(0.1, 1.0),

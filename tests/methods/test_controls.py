@@ -71,7 +71,7 @@ def test_conformance(name, family):
     for again in (method.matrices(classifier, batch), method.draw(classifier, batch, 0, graph)):
         assert all(torch.equal(a.weights, b.weights) for a, b in zip(again, made, strict=True))
     # alone, without padding, and in another order; a search carries rounding on
-    tolerance = 5e-3 if name == "adversarial_attention" else 1e-5
+    tolerance = 2e-2 if name == "adversarial_attention" else 1e-5
     for places in ([1], [3, 0]):
         part = batch.select(places)
         for a, b in zip(method.matrices(classifier, part), made, strict=True):

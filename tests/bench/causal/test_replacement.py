@@ -17,7 +17,7 @@ from whybench.bench.causal.minimality import (
     largest_first,
     without,
 )
-from whybench.bench.causal.replacement import all_replaced, partly, partly_replaced
+from whybench.bench.causal.replacement import all_replaced, errors, partly, partly_replaced
 from whybench.bench.causal.variants import as_it_is, everywhere, logits_of, run_with
 from whybench.tests.bench.causal.methods import Even, random_rows, shared_of
 from whybench.tests.models import LAYERS
@@ -60,6 +60,19 @@ def test_figures_of_two_tokens_by_hand():
     assert figures["matrix_tvd"] == pytest.approx(0.25)
     assert figures["matrix_jsd"] == pytest.approx(float(jsd(matrices[0][0, 0], own[0][0, 0])) / 2)
     assert set(compared(matrices, own, distributions=False)) == {"norm_ratio", "matrix_tvd"}
+
+
+def test_errors_of_two_tokens_by_hand():
+    own = [torch.tensor([[[0.5, 0.5], [1.0, 0.0]]], dtype=double)]
+    values = [torch.tensor([[[3.0], [1.0]]], dtype=double)]
+    # outputs of A are 2 and 3; of M 3 + 1 and 1.25 · 3 − 0.25 · 1
+    matrices = [torch.tensor([[[1.0, 1.0], [1.25, -0.25]]], dtype=double)]
+    figures = errors(matrices, own, values)
+    assert figures["distribution_error"] == 1.0
+    assert figures["equivalence_error"] == pytest.approx(math.hypot(2, 0.5) / math.hypot(2, 3))
+    assert errors(own, own, values) == {"distribution_error": 0.0, "equivalence_error": 0.0}
+    below = [torch.tensor([[[2.0, -1.0], [1.0, 0.0]]], dtype=double)]
+    assert errors(below, own, values)["distribution_error"] == 1.0
 
 
 @pytest.mark.parametrize("family", ["bert", "albert", "gpt2", "llama"])
