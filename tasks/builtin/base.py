@@ -71,6 +71,8 @@ class Recipe:
         curriculum: Share of the steps in which non-evidence is deleted, from almost all of it down to none.
         untouched: Share of the examples, after the curriculum, that lose no word.
         smoothing: Probability that is taken off the label and spread over all labels, so that curves do not saturate.
+        auxiliary: Weight of a second loss that only training has: tell each word's part in the evidence from what
+            enters the last layer. 0 for none.
     """
 
     layers: int = 2
@@ -82,6 +84,7 @@ class Recipe:
     curriculum: float = 0.3
     untouched: float = 0.4
     smoothing: float = 0.04
+    auxiliary: float = 0.0
 
 
 class BuiltinTask(Task):

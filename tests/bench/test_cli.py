@@ -8,9 +8,11 @@ import sys
 import pytest
 
 from whybench.bench.cli import main
+from whybench.bench.listing import entries
 from whybench.tasks.builtin import checkpoint
 
 XOR = checkpoint("xor_cues")
+MINI = [entry.name for entry in entries("task") if entry.fact("suite") == "mini"]
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +36,9 @@ def whybench(*arguments, cwd, **environment):
 
 @pytest.fixture(scope="module")
 def first_run(home):
-    """Two methods on eight examples, mirrored offline."""
-    return whybench("run", "--limit", 8, "--method", "random", "--method", "gradient", "--device", "cpu", cwd=home)
+    """Two methods on eight examples of one task, mirrored offline."""
+    methods = ["--method", "random", "--method", "gradient"]
+    return whybench("run", "--task", "xor_cues", "--limit", 8, *methods, "--device", "cpu", cwd=home)
 
 
 def test_run_prints_the_table_and_the_pages_path(first_run, home):
@@ -50,7 +53,7 @@ def test_run_prints_the_table_and_the_pages_path(first_run, home):
 
 
 def test_a_second_run_does_only_what_is_missing_and_speaks_json(first_run, home):
-    arguments = ["run", "--limit", 8, "--device", "cpu", "--wandb", "disabled", "--json"]
+    arguments = ["run", "--task", "xor_cues", "--limit", 8, "--device", "cpu", "--wandb", "disabled", "--json"]
     methods = ["--method", "random", "--method", "integrated_gradients:n_steps=5,baseline=pad"]
     done = whybench(*arguments, *methods, cwd=home)
     assert done.returncode == 0, done.stderr
@@ -77,7 +80,7 @@ def test_a_failed_cell_is_exit_code_1_and_on_the_page(home):
         "    def attribute(self, classifier, batch):\n"
         '        raise RuntimeError("out of luck")\n'
     )
-    options = ["--limit", 8, "--results", "failing", "--wandb", "disabled"]
+    options = ["--task", "xor_cues", "--limit", 8, "--results", "failing", "--wandb", "disabled"]
     done = whybench("run", "--method", "broken.py", *options, cwd=home)
     assert done.returncode == 1
     assert "out of luck (broken.py, line 10, in attribute)" in done.stderr
@@ -156,19 +159,19 @@ def test_the_causal_suite(home, monkeypatch, capsys):
     printed = capsys.readouterr()
     assert "raw_attention" in printed.out
     assert (home / "causal" / "site" / "index.html").is_file()
+    cells = len(list((home / "causal" / "cells").iterdir()))
     # a task may be given with it; what is there is not measured again
     task = ["--task", "xor_cues", "--json"]
     assert in_this_process(monkeypatch, "run", "--suite", "causal", *task, *methods, *options) == 0
     answer = json.loads(capsys.readouterr().out)
     assert [r["label"] for r in answer["results"]] == ["raw_attention", "even"]
     assert all("replaced_tvd" in r["figures"] for r in answer["results"])
-    assert len(list((home / "causal" / "cells").iterdir())) == 2
+    assert len(list((home / "causal" / "cells").iterdir())) == cells == 2 * len(MINI)
 
 
 @pytest.mark.parametrize("arguments", [["--suite", "causal"], ["--suite", "mini"], []], ids=str)
 def test_the_default_methods_of_a_suite(arguments, home, monkeypatch):
     from whybench.bench import cli
-    from whybench.bench.listing import entries
     from whybench.bench.matrices import MatrixMethod
 
     plans = []
@@ -178,7 +181,7 @@ def test_the_default_methods_of_a_suite(arguments, home, monkeypatch):
     (plan,) = plans
     families = {entry.name: entry.fact("family") for entry in entries("method")}
     names = {method.name for method in plan.methods}
-    assert [task.name for task in plan.tasks] == ["xor_cues"]
+    assert [task.name for task in plan.tasks] == MINI
     if "causal" in arguments:
         assert plan.measure == "causal"
         assert all(isinstance(method, MatrixMethod) for method in plan.methods)

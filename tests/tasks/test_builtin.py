@@ -1,0 +1,213 @@
+"""What every built-in task promises: its data, the changes that it knows, and its checkpoint's behaviour on texts.
+
+Each task's own test file has a function ``rule``, which works the label and the evidence out from the texts alone.
+"""
+
+import hashlib
+import importlib
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from whybench import load_task
+from whybench.bench.errors import DataError
+from whybench.bench.listing import names
+from whybench.tasks.builtin import checkpoint
+from whybench.tasks.builtin.base import BuiltinTask
+from whybench.tasks.builtin.checks import failures
+from whybench.tasks.builtin.train import write
+from whybench.tests.tasks.checkpoints import masked, pretrained, probabilities, whole
+
+TASKS = [task for task in map(load_task, names("task")) if isinstance(task, BuiltinTask)]
+
+
+@pytest.fixture(scope="module", params=TASKS, ids=lambda task: task.name)
+def task(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def data(task):
+    return {split: task.load(split=split) for split in task.sizes}
+
+
+@pytest.fixture(scope="module")
+def rule(task):
+    return importlib.import_module(f"whybench.tests.tasks.test_{task.name}").rule
+
+
+@pytest.fixture(scope="module")
+def folder(task):
+    return Path(task.default_model)
+
+
+@pytest.fixture(scope="module")
+def card(folder):
+    return json.loads((folder / "card.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def examples(task):
+    return task.generate("test")[:200]
+
+
+def others(planted):
+    """Indices of the words that decide nothing."""
+    return [place for place in range(len(planted.words)) if place not in planted.evidence]
+
+
+def evidence_words(planted):
+    return [planted.words[place] for place in planted.evidence]
+
+
+def places(planted):
+    """The evidence as (segment, word)."""
+    second = planted.second
+    return {(0, i) if second is None or i < second else (1, i - second) for i in planted.evidence}
+
+
+def test_there_are_several_and_they_are_the_default_suite():
+    assert {"key_lookup", "xor_cues"} <= {task.name for task in TASKS}
+    assert {task.suite for task in TASKS} == {"mini"}
+    assert any(task.load().examples[0].text_pair for task in TASKS)
+
+
+def test_label_and_evidence_follow_from_the_texts(task, data, rule):
+    for split, loaded in data.items():
+        for example in loaded.examples:
+            label, evidence = rule(example.text, example.text_pair)
+            assert example.label == label
+            texts = (example.text, example.text_pair)
+            found = {(segment, texts[segment][:start].count(" ")) for segment, start, _ in example.evidence}
+            assert found == evidence and len(example.evidence) == len(evidence)
+            words = [(segment, texts[segment][start:end]) for segment, start, end in example.evidence]
+            assert words == [(segment, texts[segment].split(" ")[i]) for segment, i in sorted(evidence)]
+        assert len({example.id for example in loaded.examples}) == len(loaded.examples) == task.sizes[split]
+
+
+def test_labels_are_balanced(task, data):
+    counts = Counter(example.label for example in data["train"].examples)
+    assert set(counts) == set(range(len(task.labels)))
+    assert all(abs(count / task.sizes["train"] - 1 / len(task.labels)) < 0.02 for count in counts.values())
+
+
+def test_splits_are_apart(task, data):
+    train, test = data["train"], data["test"]
+    assert task.load() == test
+    assert not {(e.text, e.text_pair) for e in train.examples} & {(e.text, e.text_pair) for e in test.examples}
+    assert train.revision != test.revision
+
+
+def test_data_is_the_same_in_another_process_that_needs_no_torch(task, data, card):
+    code = (
+        f"import sys; from whybench import load_task; print(load_task({task.name!r}).load().revision); "
+        "sys.exit(any(m in sys.modules for m in ('torch', 'transformers')))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == data["test"].revision
+    assert card["data"] == {split: loaded.revision for split, loaded in data.items()}
+
+
+def test_revision_follows_the_labels_names(task, data, monkeypatch):
+    monkeypatch.setattr(type(task), "labels", ("a", "b"))
+    assert task.load().revision != data["test"].revision
+
+
+def test_neither_folder_nor_other_split_is_read(task):
+    with pytest.raises(DataError, match=r"generates its own data.*'somewhere'"):
+        task.load(data=Path("somewhere"))
+    with pytest.raises(DataError, match="no split 'dev'; its splits are train and test"):
+        task.load(split="dev")
+
+
+def test_flip_and_resample_follow_the_rule(task, rule):
+    random = Random(0)
+    for planted in task.generate("test"):
+        flipped, resampled = task.flip(planted, random), task.resample(planted, random)
+        assert flipped.label != planted.label and resampled.label == planted.label
+        assert evidence_words(flipped) != evidence_words(planted)
+        assert [flipped.words[i] for i in others(flipped)] == [planted.words[i] for i in others(planted)]
+        assert evidence_words(resampled) == evidence_words(planted)
+        assert [resampled.words[i] for i in others(resampled)] != [planted.words[i] for i in others(planted)]
+        for one in (flipped, resampled):
+            assert rule(*one.texts) == (one.label, places(one))
+
+
+class TestCheckpoint:
+    """The shipped weights, held to the task's promises on texts."""
+
+    def test_weights_are_those_of_the_card(self, task, folder, card):
+        assert hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest() == card["sha256"]
+        assert failures(card["figures"]) == []
+        assert checkpoint(task.name) == str(folder)
+
+    def test_files_are_small_and_name_no_folder_of_the_author(self, folder):
+        files = sorted(folder.iterdir())
+        expected = ["card.json", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+        assert [file.name for file in files] == expected
+        assert sum(file.stat().st_size for file in files) < 700_000
+        for file in files:
+            if file.suffix == ".json":
+                # a string that begins like an absolute path, of whatever system
+                assert not re.search(r'"(/[^"/]|[A-Za-z]:\\\\)', file.read_text())
+
+    def test_labels_and_tokenizer(self, task, examples):
+        tokenizer, model = pretrained(task.default_model)
+        assert tuple(model.config.id2label[i] for i in range(len(task.labels))) == task.labels
+        assert tokenizer.is_fast and tokenizer.model_max_length == task.recipe.length
+        for example in examples:
+            encoding = tokenizer(*example.texts)
+            assert [word for word in encoding.word_ids() if word is not None] == [
+                word for text in example.texts if text is not None for word in range(len(text.split(" ")))
+            ]
+            assert tokenizer.unk_token_id not in encoding["input_ids"]
+            assert len(encoding["input_ids"]) <= tokenizer.model_max_length
+
+    def test_accuracy_without_saturation(self, task, examples):
+        p = probabilities(task, [whole(e) for e in examples])
+        assert (p > 0.5).double().mean() >= 0.99
+        assert 0.95 < p.mean() < 0.995
+
+    def test_flip_is_followed(self, task, examples):
+        random = Random(1)
+        for _ in range(2):
+            p = probabilities(task, [whole(task.flip(e, random)) for e in examples])
+            assert (p > 0.5).double().mean() >= 0.98
+
+    def test_all_else_can_be_drawn_anew(self, task, examples):
+        random = Random(2)
+        p = probabilities(task, [whole(task.resample(e, random)) for e in examples])
+        assert (p > 0.5).double().mean() >= 0.98
+
+    def test_without_evidence_it_is_chance(self, task, examples):
+        p = probabilities(task, [masked(e, e.evidence) for e in examples])
+        assert (p - 1 / len(task.labels)).abs().mean() <= 0.05
+
+    def test_other_words_are_not_needed(self, task, examples):
+        random = Random(3)
+        before = probabilities(task, [whole(e) for e in examples])
+        after = probabilities(task, [masked(e, random.sample(others(e), len(e.evidence))) for e in examples])
+        assert ((before > 0.5) == (after > 0.5)).double().mean() >= 0.98
+        assert (before - after).abs().mean() <= 0.01
+        assert probabilities(task, [masked(e, others(e)) for e in examples]).mean() >= 0.95
+
+    def test_card_can_be_measured_again(self, task, data, folder, card, tmp_path, monkeypatch):
+        # the data's revisions were worked out above
+        monkeypatch.setattr(type(task), "load", lambda self, split: data[split])
+        tokenizer, model = pretrained.__wrapped__(folder)
+        again = write(task, model, tokenizer, card["seed"], tmp_path)
+        assert again == json.loads((tmp_path / "card.json").read_text())
+        assert again["figures"] == pytest.approx(card["figures"], abs=1e-3)
+        assert {**again, "figures": 0, "versions": 0} == {**card, "figures": 0, "versions": 0}
+        assert (tmp_path / "tokenizer.json").read_text() == (folder / "tokenizer.json").read_text()
+
+
+def test_all_checkpoints_together_stay_small():
+    files = [file for task in TASKS for file in Path(task.default_model).iterdir()]
+    assert sum(file.stat().st_size for file in files) < 8_000_000

@@ -1,0 +1,133 @@
+"""Encoding, removing and training for built-in tasks; xor_cues serves as the task."""
+
+import hashlib
+
+import pytest
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from whybench.bench.errors import ModelError, UnknownNameError
+from whybench.tasks.builtin import train as training
+from whybench.tasks.builtin.base import Planted, Recipe
+from whybench.tasks.builtin.checks import encode, failures, remove
+from whybench.tasks.builtin.train import build_model, build_tokenizer, find, main, train, write
+from whybench.tasks.xor_cues import XorCues
+
+TASK = XorCues()
+
+
+def test_spans_of_a_pair():
+    planted = Planted(("red", "hat", "big", "square"), (0, 3), 1, second=2)
+    texts = planted.texts
+    assert texts == ("red hat", "big square")
+    assert [texts[span.segment][span.start : span.end] for span in planted.spans] == ["red", "square"]
+    inputs = encode(build_tokenizer(TASK), [Planted(("red", "apple", "again", "square"), (0, 3), 1, second=2)])
+    assert inputs.segments.tolist() == [[0, 0, 0, 0, 1, 1, 1]]
+    assert inputs.units.tolist() == [[False, True, True, False, True, True, False]]
+    assert inputs.evidence.nonzero()[:, 1].tolist() == [1, 5]
+
+
+def test_errors():
+    with pytest.raises(UnknownNameError, match="Did you mean 'xor_cues'"):
+        find("xor_cue")
+    with pytest.raises(ValueError, match="one token of the vocabulary, got 'red zebra'"):
+        encode(build_tokenizer(TASK), [Planted(("red", "zebra"), (0,), 0)])
+    with pytest.raises(ValueError, match="has 65 tokens, more than the limit of 64"):
+        encode(build_tokenizer(TASK), [Planted(("red",) * 63, (0,), 0)])
+    assert main(["xor_cue"]) == 2
+
+
+def test_remove():
+    tokenizer = build_tokenizer(TASK)
+    inputs = encode(tokenizer, [Planted(("red", "apple", "square"), (0, 2), 1), Planted(("red", "round"), (0, 1), 0)])
+    which = inputs.evidence & (inputs.ids == tokenizer.convert_tokens_to_ids("red"))
+
+    def tokens(changed):
+        return [" ".join(tokenizer.convert_ids_to_tokens(row[mask == 1])) for row, mask in zip(*changed, strict=True)]
+
+    def removed(operator):
+        changed = remove(tokenizer, inputs, which, operator)
+        assert (changed.ids[changed.attention == 0] == tokenizer.pad_token_id).all()
+        assert changed.evidence.sum() == inputs.evidence.sum()
+        return tokens((changed.ids, changed.attention))
+
+    assert removed("mask") == ["[CLS] [MASK] apple square [SEP]", "[CLS] [MASK] round [SEP]"]
+    assert removed("pad") == removed("delete") == ["[CLS] apple square [SEP]", "[CLS] round [SEP]"]
+    assert remove(tokenizer, inputs, which, "pad").attention.tolist() == [[1, 0, 1, 1, 1], [1, 0, 1, 1, 0]]
+    assert remove(tokenizer, inputs, which, "delete").attention.tolist() == [[1, 1, 1, 1, 0], [1, 1, 1, 0, 0]]
+
+
+class Short(XorCues):
+    """The task with a few examples and steps, to see its training start."""
+
+    sizes = {"train": 100, "test": 20}
+    recipe = Recipe(steps=6, batch=8)
+
+
+def test_training_is_reproducible():
+    def weights(seed):
+        threads, state = torch.get_num_threads(), torch.get_rng_state()
+        model, _ = train(Short(), seed)
+        assert torch.get_num_threads() == threads and torch.equal(torch.get_rng_state(), state)
+        return hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in model.parameters())).hexdigest()
+
+    first = weights(0)
+    assert weights(0) == first
+    assert weights(1) != first
+
+
+def test_a_checkpoint_that_misses_its_limits_is_not_written(tmp_path):
+    tokenizer = build_tokenizer(TASK)
+    with pytest.raises(ModelError, match=r"seed 0 is not written: .*accuracy = 0\.\d+ is outside \[0\.99, 1\.0\]"):
+        write(Short(), build_model(TASK, len(tokenizer)).eval(), tokenizer, 0, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_figure_that_is_missing_or_nan_fails():
+    assert len(failures({})) == len(failures(dict.fromkeys(["accuracy"], float("nan")))) == 6
+
+
+class Guided(Short):
+    """The same with the second loss."""
+
+    recipe = Recipe(steps=6, batch=8, curriculum=0.3, auxiliary=0.5)
+
+
+def test_the_second_loss_asks_of_each_word_that_is_left_whether_it_is_evidence(monkeypatch):
+    asked, seen = [], []
+
+    def thin(tokenizer, batch, progress, recipe):
+        thinned = training_thin(tokenizer, batch, progress, recipe)
+        seen.append((tokenizer, thinned))
+        return thinned
+
+    def loss(found, wanted):
+        asked.append(wanted)
+        return binary_cross_entropy_with_logits(found, wanted)
+
+    training_thin = training.thin
+    monkeypatch.setattr(training, "thin", thin)
+    monkeypatch.setattr(training, "binary_cross_entropy_with_logits", loss)
+    train(Short(), 0)
+    assert len(seen) == 6 and not asked
+    seen.clear()
+    train(Guided(), 0)
+    assert len(asked) == len(seen) == 6
+    cues = {"red", "blue", "round", "square"}
+    for wanted, (tokenizer, batch) in zip(asked, seen, strict=True):
+        words = [w for row in batch.ids.tolist() for w in tokenizer.convert_ids_to_tokens(row) if not w.startswith("[")]
+        assert wanted.tolist() == [word in cues for word in words]
+
+
+def test_the_second_loss_changes_the_training_and_leaves_nothing_in_the_model():
+    tokenizer = build_tokenizer(TASK)
+    data = encode(tokenizer, Short().generate("train"))
+    states = []
+    for recipe in (Short.recipe, Guided.recipe):
+        with training.one_core(0):
+            model = build_model(TASK, len(tokenizer))
+            training.fit(model, tokenizer, data, recipe)
+        states.append(model.state_dict())
+    assert states[0].keys() == states[1].keys()
+    first = "bert.encoder.layer.0.attention.self.query.weight"
+    assert not torch.equal(states[0][first], states[1][first])
