@@ -73,6 +73,7 @@ class Recipe:
         smoothing: Probability that is taken off the label and spread over all labels, so that curves do not saturate.
         auxiliary: Weight of a second loss that only training has: tell each word's part in the evidence from what
             enters the last layer. 0 for none.
+        blind: Share of the examples, after the curriculum, that lose all their evidence besides what else goes.
     """
 
     layers: int = 2
@@ -85,6 +86,7 @@ class Recipe:
     untouched: float = 0.4
     smoothing: float = 0.04
     auxiliary: float = 0.0
+    blind: float = 0.0
 
 
 class BuiltinTask(Task):

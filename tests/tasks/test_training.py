@@ -131,3 +131,21 @@ def test_the_second_loss_changes_the_training_and_leaves_nothing_in_the_model():
     assert states[0].keys() == states[1].keys()
     first = "bert.encoder.layer.0.attention.self.query.weight"
     assert not torch.equal(states[0][first], states[1][first])
+
+
+def test_blind_examples_lose_all_their_evidence_and_the_draws_stay_the_same():
+    tokenizer = build_tokenizer(TASK)
+    batch = encode(tokenizer, Short().generate("train"))
+
+    def thinned(recipe):
+        with training.one_core(0):
+            return training.thin(tokenizer, batch, 0.9, recipe)
+
+    plain, blind = thinned(Recipe(untouched=1.0)), thinned(Recipe(untouched=1.0, blind=0.5))
+    assert torch.equal(plain.ids, batch.ids)
+    cues = torch.tensor(tokenizer.convert_tokens_to_ids(["red", "blue", "round", "square"]))
+    left = torch.isin(blind.ids, cues).sum(1)
+    assert set(left.tolist()) == {0, 2} and 30 < (left == 0).sum() < 70
+    words = [ids[(ids > 4) & ~torch.isin(ids, cues)].tolist() for ids in blind.ids]
+    assert words == [ids[(ids > 4) & ~torch.isin(ids, cues)].tolist() for ids in batch.ids]
+    assert torch.isin(thinned(Recipe(untouched=0.0, blind=1.0)).ids, cues).sum() == 0
