@@ -73,7 +73,7 @@ def places(planted):
 
 
 def test_there_are_several_and_they_are_the_default_suite():
-    assert {"aspect_sentiment", "key_lookup", "xor_cues"} <= {task.name for task in TASKS}
+    assert {"aspect_sentiment", "key_lookup", "majority", "xor_cues"} <= {task.name for task in TASKS}
     assert {task.suite for task in TASKS} == {"mini"}
     assert any(task.load().examples[0].text_pair for task in TASKS)
 
