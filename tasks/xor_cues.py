@@ -29,6 +29,7 @@ class XorCues(BuiltinTask):
     evidence = "planted"
     labels = ("match", "mismatch")
     default_model = checkpoint("xor_cues")
+    sizes = {"train": 20_000, "test": 200}
 
     def vocabulary(self) -> tuple[str, ...]:
         """The four cues, then the plain words."""

@@ -234,7 +234,7 @@ WRONG = {
 def test_wrong_use_is_one_message_and_exit_code_2(case, home, monkeypatch, capsys):
     """In this process, as a new one spends seconds on imports; `test_a_corrupt_result…` has processes of its own."""
     (home / "wrong.csv").write_text("words,label\ngood,1\n")
-    (home / "empty.csv").write_text('sentence,label\n" ",1\n')
+    (home / "empty.csv").write_text('sentence,label\n" ",-1\n')
     (home / "label.csv").write_text("sentence,label\ngood,5\n")
     (home / "words.csv").write_text("sentence,label\ngood,great\n")
     arguments, message = WRONG[case]

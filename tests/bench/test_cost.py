@@ -65,11 +65,12 @@ def test_counts_of_a_layer_are_those_on_paper():
     ],
 )
 def test_counts_per_example(xor_classifier, xor_batch, name, parameters, forward, backward):
-    target = xor_classifier.probabilities(xor_batch).argmax(-1)
-    _, cost = explain_and_measure(load_method(name, **parameters), xor_classifier, [xor_batch.with_target(target)])
+    some = xor_batch.select(range(3))
+    some = some.with_target(xor_classifier.probabilities(some).argmax(-1))
+    _, cost = explain_and_measure(load_method(name, **parameters), xor_classifier, [some])
     assert (cost.forward_passes, cost.backward_passes) == (forward, backward)
     assert (cost.flops > 0) == (forward > 0)
-    _, again = explain_and_measure(load_method(name, **parameters), xor_classifier, [xor_batch.with_target(target)])
+    _, again = explain_and_measure(load_method(name, **parameters), xor_classifier, [some])
     assert (again.flops, again.peak_memory_bytes) == (cost.flops, cost.peak_memory_bytes)
 
 

@@ -27,7 +27,7 @@ def test_all_pairs_are_as_frequent():
     for split in TASK.sizes:
         pairs = Counter(frozenset(one.words[i] for i in one.evidence) for one in TASK.generate(split))
         assert set(pairs) == set(map(frozenset, LABELS))
-        assert all(0.2 < count / TASK.sizes[split] < 0.3 for count in pairs.values())
+        assert all(0.15 < count / TASK.sizes[split] < 0.35 for count in pairs.values())
 
 
 def test_a_flip_changes_one_word_and_the_rest_is_drawn_anew():
