@@ -1,9 +1,12 @@
 """Maps the top-level folders to ``whybench.<folder>``; everything else is in pyproject.toml."""
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 
 FOLDERS = ("bench", "methods", "tasks", "leaderboard", "tests")
-BELOW = [f"{folder}.{package}" for folder in FOLDERS for package in find_packages(folder)]
+# with the folders of templates, assets and checkpoints: to setuptools every folder is a package, and it warns if not
+BELOW = [
+    f"{folder}.{name}" for folder in FOLDERS for name in find_namespace_packages(folder, exclude=["*__pycache__*"])
+]
 
 setup(
     packages=["whybench", *(f"whybench.{name}" for name in (*FOLDERS, *BELOW))],

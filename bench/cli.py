@@ -103,8 +103,13 @@ def run(
     if task and suite and not causal:
         raise ParameterError(f"--suite {suite} and --task {task[0]} were both given; give one of the two.")
     methods, unusable = _methods(method, causal=causal)
+    tasks = [load_task(name) for name in task or _suite(DEFAULT_SUITE if causal or suite is None else suite)]
+    if not task and model is None:
+        for bare in (one for one in tasks if not one.default_model):
+            sys.stderr.write(f"whybench: {bare.name} is left out: it has no default model; give one with --model.\n")
+        tasks = [one for one in tasks if one.default_model]
     plan = Plan(
-        tasks=[load_task(name) for name in task or _suite(DEFAULT_SUITE if causal or suite is None else suite)],
+        tasks=tasks,
         methods=methods,
         model=model,
         model_revision=revision,

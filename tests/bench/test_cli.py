@@ -192,6 +192,22 @@ def test_the_default_methods_of_a_suite(arguments, home, monkeypatch):
     assert {"raw_attention", "efficient_attention"} <= names
 
 
+def test_a_suite_leaves_out_what_needs_a_model_and_says_so(home, monkeypatch, capsys):
+    from whybench.bench import cli
+
+    plans = []
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(cli, "_run", lambda plan, *_: plans.append(plan) or True)
+    assert in_this_process(monkeypatch, "run", "--suite", "debate") == 0
+    assert "newsgroups20 is left out: it has no default model; give one with --model" in capsys.readouterr().err
+    assert in_this_process(monkeypatch, "run", "--suite", "debate", "--model", "some") == 0
+    assert "left out" not in capsys.readouterr().err
+    without, whole = ({task.name for task in plan.tasks} for plan in plans)
+    assert whole - without == {"newsgroups20"} and {"sst2", "snli"} <= without
+    assert in_this_process(monkeypatch, "run", "--task", "newsgroups20") == 2
+    assert "newsgroups20 has no default model" in capsys.readouterr().err
+
+
 WRONG = {
     "method": (["run", "--method", "gradiant"], "Did you mean 'gradient'"),
     "task": (["run", "--task", "sst"], "Did you mean 'sst2'"),
