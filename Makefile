@@ -43,7 +43,7 @@ format: $(INSTALLED) ## put the code into ruff's format
 
 bench: $(INSTALLED) ## time the hot paths with pytest-benchmark
 	$(BIN)/python -m pytest whybench/tests/test_benchmarks.py whybench/tests/test_solver_benchmarks.py \
-		--benchmark-enable --benchmark-only --benchmark-columns=median,iqr,rounds
+		--benchmark-enable --benchmark-only --benchmark-columns=median,iqr,rounds -rPs
 
 clean: ## remove what was built; results stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -104,7 +104,7 @@ def report(benchmark, rows, per_row, distances):
     print(f"\n{rows}: {times} per row")
     for name, ratio in ratios.items():
         off = distances[name]
-        print(f"  {ratio:.0f} times faster than {name}, {np.median(off):.0e} from its answers (at most {max(off):.0e})")
+        print(f"  {ratio:.3g}× the speed of {name}, {np.median(off):.0e} from its answers (at most {max(off):.0e})")
     return ratios
 
 
