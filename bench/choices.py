@@ -12,6 +12,9 @@ OPERATORS: tuple[OperatorName, ...] = get_args(OperatorName)
 
 Family = Literal["attention", "gradient", "perturbation", "reference", "control"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
+CONTROL: Family = "control"
+# Yardsticks: shown, never ranked
+UNRANKED: tuple[Family, ...] = ("reference", CONTROL)
 
 Measure = Literal["faithfulness", "causal"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whybench.bench.choices import FAMILIES, UNITS, UnitKind
+from whybench.bench.choices import CONTROL, FAMILIES, UNITS, UnitKind
 from whybench.bench.errors import MethodError, ParameterError, StoreError, WhybenchError
 
 if TYPE_CHECKING:
@@ -251,9 +251,9 @@ def list_(
     from rich.console import Console
     from rich.table import Table
 
-    from whybench.bench.list_command import listing
+    from whybench.bench.list_rows import rows_of
 
-    rows = listing(kind)
+    rows = rows_of(kind)
     if as_json:
         _print_json(rows)
         return
@@ -312,7 +312,7 @@ def _methods(chosen: list[str] | None, *, causal: bool) -> tuple[list[Method], d
             unusable[name] = str(error)
             continue
         # an entry point says nothing of itself before it is loaded
-        if chosen or (isinstance(loaded, MatrixMethod) if causal else loaded.family != "control"):
+        if chosen or (isinstance(loaded, MatrixMethod) if causal else loaded.family != CONTROL):
             methods.append(loaded)
     return methods, unusable
 
@@ -320,7 +320,7 @@ def _methods(chosen: list[str] | None, *, causal: bool) -> tuple[list[Method], d
 def _all_methods(*, causal: bool) -> list[str]:
     from whybench.bench.listing import entries
 
-    families = ("attention", "control") if causal else tuple(family for family in FAMILIES if family != "control")
+    families = ("attention", CONTROL) if causal else tuple(family for family in FAMILIES if family != CONTROL)
     return [entry.name for entry in entries("method") if entry.fact("family", families[0]) in families]
 
 

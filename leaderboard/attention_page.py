@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from whybench.bench.causal.metrics import CAUSAL, Group
+from whybench.bench.choices import CONTROL
 from whybench.bench.errors import CorruptResultError
 from whybench.bench.schema import Figure
 from whybench.bench.store import StoredResult
@@ -27,7 +28,6 @@ from whybench.leaderboard.scatter import Scatter, scatter
 from whybench.leaderboard.specimen import Specimen, specimen
 from whybench.leaderboard.tables import COVERAGE, Column, Row, Table, TableCell, figure_cell, figure_columns
 
-CONTROL = "control"
 EFFICIENT = "efficient_attention"
 # matrix methods whose head output is the model's by construction, then the controls, with their short names
 SAME_OUTPUT = {

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from whybench.bench.choices import Family, Measure
+from whybench.bench.choices import Measure
 from whybench.bench.schema import Spec
 from whybench.bench.store import StoredResult
-
-REFERENCE = "reference"
-# Yardsticks: shown, never ranked
-UNRANKED: tuple[Family, ...] = ("reference", "control")
 
 
 @dataclass

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from whybench.bench.causal.metrics import CAUSAL
+from whybench.bench.choices import UNRANKED
 from whybench.bench.metric import Metric
 from whybench.bench.metrics import PROTOCOL_VERSION
 from whybench.bench.schema import Result
@@ -24,7 +25,7 @@ from whybench.leaderboard.attention_page import (
     leading,
     readable,
 )
-from whybench.leaderboard.boards import UNRANKED, Board, boards
+from whybench.leaderboard.boards import Board, boards
 from whybench.leaderboard.command import command
 from whybench.leaderboard.curve_plot import HEIGHT, WIDTH, MeanCurves, Plot, plot
 from whybench.leaderboard.formatting import Slugs

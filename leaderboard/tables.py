@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from whybench.bench.causal.metrics import CAUSAL
+from whybench.bench.choices import UNRANKED
 from whybench.bench.errors import UnknownNameError
 from whybench.bench.figures import FIGURES
 from whybench.bench.metric import Metric
@@ -15,7 +16,7 @@ from whybench.bench.metrics import METRICS
 from whybench.bench.recovery import RECOVERY
 from whybench.bench.schema import Cost, Result
 from whybench.bench.store import StoredResult
-from whybench.leaderboard.boards import UNRANKED, Board
+from whybench.leaderboard.boards import Board
 from whybench.leaderboard.formatting import MISSING, count, interval, memory, number, significant
 
 Better = Literal["higher", "lower"]

@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from whybench.bench.choices import UNRANKED
 from whybench.bench.store import StoredResult
 from whybench.leaderboard.attention_page import is_causal, leading, readable
-from whybench.leaderboard.boards import UNRANKED, Board, boards
+from whybench.leaderboard.boards import Board, boards
 from whybench.leaderboard.formatting import measured, number, visible
 from whybench.leaderboard.tables import Column, Row, Table, TableCell, table
 

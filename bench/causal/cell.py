@@ -23,13 +23,12 @@ from whybench.bench.cell import (
     figures_of,
     input_row,
 )
+from whybench.bench.choices import CONTROL
 from whybench.bench.errors import MethodError
 from whybench.bench.matrices import MatrixMethod
 from whybench.bench.schema import Coverage, Failure, ReportFigure, Spec
 from whybench.bench.scoring import rankings
 from whybench.bench.task import Example
-
-CONTROL = "control"
 
 
 def run_causal_cell(

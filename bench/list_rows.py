@@ -7,7 +7,7 @@ from typing import Any
 from whybench.bench.errors import ParameterError
 
 
-def listing(kind: str) -> list[dict[str, Any]]:
+def rows_of(kind: str) -> list[dict[str, Any]]:
     """One row for each method, task or metric.
 
     Raises:
