@@ -13,12 +13,12 @@ from whybench.bench import examples_table
 from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
 from whybench.bench.cost import explain_and_measure
-from whybench.bench.curves import Bools, Curves, Floats, Ints
+from whybench.bench.curves import Curves, Floats, Ints
 from whybench.bench.engine import ForwardEngine
 from whybench.bench.errors import MethodError
 from whybench.bench.method import Attribution, Method
 from whybench.bench.metrics import FaithfulnessMetric, metrics_named
-from whybench.bench.recovery import RECOVERY, evidence_units
+from whybench.bench.recovery import RECOVERY, Evidence, evidence_of
 from whybench.bench.schema import Cost, Coverage, Failure, Figure, ReportFigure, Spec
 from whybench.bench.scoring import check_shape, rankings, record_curves, unrankable
 from whybench.bench.statistics import bootstrap_intervals
@@ -98,7 +98,7 @@ def run_cell(
     )
     curves = dict(zip(good, recorded, strict=True))
     target = [] if batch.target is None else batch.target.tolist()
-    evidence = evidence_of(batch, examples)
+    evidence = evidence_by_example(batch, examples)
     values = _values(metrics, good, ranks, curves, evidence)
 
     rows = [
@@ -176,14 +176,14 @@ def _values(
     good: Sequence[int],
     ranks: Mapping[int, Ints],
     curves: Mapping[int, Curves],
-    evidence: Sequence[Bools | None],
+    evidence: Sequence[Evidence | None],
 ) -> dict[str, dict[int, float]]:
     """Per figure and example a number."""
     values = {metric.name: {i: metric.value(curves[i]) for i in good} for metric in metrics}
-    known = {i: units for i in good if (units := evidence[i]) is not None and units.any()}
-    if known:
-        for name, recovery in RECOVERY.items():
-            values[name] = {i: recovery.value(ranks[i], units) for i, units in known.items()}
+    for name, recovery in RECOVERY.items():
+        known = {i: found for i in good if (found := evidence[i]) is not None and found.has(recovery.role)}
+        if known:
+            values[name] = {i: recovery.value(ranks[i], found) for i, found in known.items()}
     return values
 
 
@@ -202,7 +202,7 @@ def figures_of(values: Mapping[str, Mapping[int, float]]) -> dict[str, Figure]:
 
 
 def input_row(
-    batch: Batch, i: int, example: Example, target: int, error: str | None, evidence: Bools | None
+    batch: Batch, i: int, example: Example, target: int, error: str | None, evidence: Evidence | None
 ) -> dict[str, Any]:
     """What a row of the per-example table says about the input, whatever is measured."""
     return {
@@ -217,16 +217,13 @@ def input_row(
         "unit_segments": [span.segment for span in batch.unit_spans[i]],
         "unit_starts": [span.start for span in batch.unit_spans[i]],
         "unit_ends": [span.end for span in batch.unit_spans[i]],
-        "evidence": None if evidence is None else evidence.tolist(),
+        **examples_table.evidence_columns(evidence),
     }
 
 
-def evidence_of(batch: Batch, examples: Sequence[Example]) -> list[Bools | None]:
-    """Per example which units are evidence; None where the task does not say."""
-    return [
-        None if example.evidence is None else evidence_units(spans, example.evidence)
-        for example, spans in zip(examples, batch.unit_spans, strict=True)
-    ]
+def evidence_by_example(batch: Batch, examples: Sequence[Example]) -> list[Evidence | None]:
+    """What each example says of its units; None where its evidence is not known."""
+    return [evidence_of(example, spans) for example, spans in zip(examples, batch.unit_spans, strict=True)]
 
 
 def accuracy_of(examples: Sequence[Example], target: Sequence[int]) -> float | None:
@@ -242,7 +239,7 @@ def _row(
     target: int,
     answers: Answers,
     curves: Curves | None,
-    evidence: Bools | None,
+    evidence: Evidence | None,
     values: Mapping[str, Mapping[int, float]],
 ) -> dict[str, Any]:
     row = input_row(batch, i, example, target, answers.failed.get(i), evidence)

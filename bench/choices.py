@@ -16,5 +16,11 @@ CONTROL: Family = "control"
 # Yardsticks: shown, never ranked
 UNRANKED: tuple[Family, ...] = ("reference", CONTROL)
 
+# Where a task's evidence comes from: put there by the rule that makes the texts, or marked by people
+EvidenceKind = Literal["planted", "human"]
+# What a unit does for the label, by the rule that gives it; see `whybench.bench.task.Roles`
+Role = Literal["necessary", "sufficient", "distractor"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
 Measure = Literal["faithfulness", "causal"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)

@@ -16,6 +16,9 @@ unit_segments        list<int>       per unit 0 for ``text``, 1 for ``text_pair`
 unit_starts/ends     list<int>       per unit its characters ``[start, end)`` in that segment
 unit_scores          list<double>    per unit the sum of its tokens' scores
 evidence             list<bool>      per unit whether it is evidence; null where the task does not say
+necessary            list<bool>      per unit whether it is necessary evidence; null where the task names no roles
+sufficient           list<list<int>> the units of each smallest sufficient set; the same
+distractor           list<bool>      per unit whether it is a distractor; the same
 removed_k/p/flipped  list            the curve of `Curves.removed_*`
 kept_k/p             list            the curve of `Curves.kept_*`
 (metric names)       double          the example's figure
@@ -31,7 +34,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+
+from whybench.bench.recovery import Evidence
 
 _FIXED: tuple[tuple[str, pa.DataType], ...] = (
     ("example_id", pa.string()),
@@ -49,6 +55,9 @@ _FIXED: tuple[tuple[str, pa.DataType], ...] = (
     ("unit_ends", pa.list_(pa.int64())),
     ("unit_scores", pa.list_(pa.float64())),
     ("evidence", pa.list_(pa.bool_())),
+    ("necessary", pa.list_(pa.bool_())),
+    ("sufficient", pa.list_(pa.list_(pa.int64()))),
+    ("distractor", pa.list_(pa.bool_())),
     ("removed_k", pa.list_(pa.int64())),
     ("removed_p", pa.list_(pa.float64())),
     ("removed_flipped", pa.list_(pa.bool_())),
@@ -56,6 +65,8 @@ _FIXED: tuple[tuple[str, pa.DataType], ...] = (
     ("kept_p", pa.list_(pa.float64())),
 )
 
+_SINCE_ROLES = ("necessary", "sufficient", "distractor")
+"""Columns that tables of the first results do not have."""
 
 _CAUSAL: tuple[tuple[str, pa.DataType], ...] = (
     ("length", pa.int64()),
@@ -79,6 +90,26 @@ def table(rows: Sequence[Mapping[str, Any]], metrics: Iterable[str]) -> pa.Table
 def causal_table(rows: Sequence[Mapping[str, Any]], metrics: Iterable[str]) -> pa.Table:
     """The same for the causal suite: with its own columns after those of `schema`."""
     return _table(rows, pa.schema([*schema(metrics), *_CAUSAL]))
+
+
+def evidence_columns(evidence: Evidence | None) -> dict[str, Any]:
+    """The columns of a row that say which units are evidence, and in which role."""
+    if evidence is None:
+        return {}
+    row: dict[str, Any] = {"evidence": evidence.units.tolist()}
+    if evidence.roles:
+        row["necessary"] = evidence.necessary.tolist()
+        row["sufficient"] = [np.flatnonzero(units).tolist() for units in evidence.sufficient]
+        row["distractor"] = evidence.distractor.tolist()
+    return row
+
+
+def completed(examples: pa.Table) -> pa.Table:
+    """A table as it was read, with the columns that an older one lacks, null in all rows."""
+    for field in schema(()):
+        if field.name in _SINCE_ROLES and field.name not in examples.column_names:
+            examples = examples.append_column(field, pa.nulls(len(examples), field.type))
+    return examples
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: pa.Schema) -> pa.Table:

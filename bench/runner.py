@@ -195,7 +195,7 @@ def _run_task(plan: Plan, task: Task, store: ResultStore, observer: Observer) ->
             stored = read(store.cells / spec.cell())
         else:
             observer.cell_started(task, method)
-            stored = _run_method(plan, method, explained, spec, store, outcome_of)
+            stored = _run_method(plan, task, method, explained, spec, store, outcome_of)
         observer.cell_finished(stored, reused=reused)
         found.append(stored)
     return found
@@ -203,6 +203,7 @@ def _run_task(plan: Plan, task: Task, store: ResultStore, observer: Observer) ->
 
 def _run_method(
     plan: Plan,
+    task: Task,
     method: Method,
     explained: Classifier,
     spec: Spec,
@@ -221,6 +222,7 @@ def _run_method(
         "description": description,
         "note": method.note,
         "label_names": explained.labels,
+        "evidence": task.evidence,
         "environment": environment(explained.device),
     }
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from whybench.bench.causal.metrics import CAUSAL
-from whybench.bench.choices import Family, Measure, OperatorName, UnitKind
+from whybench.bench.choices import EvidenceKind, Family, Measure, OperatorName, UnitKind
 from whybench.bench.figures import FIGURES
 
 SCHEMA_VERSION = 1
@@ -217,6 +217,7 @@ class Result(Record):
         description: The rest of it: formula, source, parameters.
         note: What must be said wherever the method's results are shown.
         label_names: The model's labels, in the order of their indices.
+        evidence: Where the task's evidence comes from; None where it has none, and in results that do not say.
         accuracy: Share of examples whose prediction is the gold label; None without gold labels.
         coverage: Examples scored, truncated, failed.
         figures: Per metric.
@@ -237,6 +238,7 @@ class Result(Record):
     description: str = ""
     note: str = ""
     label_names: tuple[str, ...] = ()
+    evidence: EvidenceKind | None = None
     accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
     coverage: Coverage | None = None
     figures: dict[str, Figure] = {}

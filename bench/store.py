@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from whybench.bench.errors import CorruptResultError, StoreError
-from whybench.bench.examples_table import schema
+from whybench.bench.examples_table import completed, schema
 from whybench.bench.schema import Digest, Result
 
 LEFT_OVER_SECONDS = 24 * 3600
@@ -63,7 +63,7 @@ class StoredResult:
     def examples(self) -> pa.Table:
         """The per-example table (see `whybench.bench.examples_table`); CorruptResultError where it is not one."""
         try:
-            found = pq.read_table(self.folder / EXAMPLES)
+            found = completed(pq.read_table(self.folder / EXAMPLES))
         except (OSError, pa.ArrowException) as error:
             raise _corrupt(self.folder, f"{EXAMPLES} cannot be read: {error}") from error
         wanted = schema(self.result.figures)

@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
-from whybench.bench.choices import OperatorName
+from whybench.bench.choices import EvidenceKind, OperatorName
+from whybench.bench.errors import DataError
 
 
 class Span(NamedTuple):
@@ -17,6 +18,24 @@ class Span(NamedTuple):
     segment: int
     start: int
     end: int
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What single pieces of an example do for its label, by the rule that gives it.
+
+    The rule reads what is left of a text, and gives a label or none. A role that the rule does not have stays empty.
+
+    Attributes:
+        necessary: Evidence that is needed: without any one of these alone the rule gives no label.
+        sufficient: The smallest sets that are enough: with all else gone, each one alone gives the label. Of the same
+            size all of them, as a rule just one.
+        distractor: What could be evidence and is none here: the rule gives the same without it, whatever else is gone.
+    """
+
+    necessary: tuple[Span, ...] = ()
+    sufficient: tuple[tuple[Span, ...], ...] = ()
+    distractor: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -30,6 +49,10 @@ class Example:
         label: Index of the gold label; None where the data has none.
         evidence: Characters that decide the label, as spans. None where the data does not say; empty where an
             annotator said "nothing".
+        roles: What single pieces of it do, and what only looks like evidence. None where the data does not say.
+
+    Raises:
+        DataError: A necessary span or a sufficient set's is no evidence, or a distractor is.
     """
 
     id: str
@@ -37,6 +60,25 @@ class Example:
     text_pair: str | None = None
     label: int | None = None
     evidence: tuple[Span, ...] | None = None
+    roles: Roles | None = None
+
+    def __post_init__(self) -> None:
+        if self.roles is None:
+            return
+        evidence, roles = set(self.evidence or ()), self.roles
+        for role, spans in (("necessary", roles.necessary), *(("sufficient", spans) for spans in roles.sufficient)):
+            for span in spans:
+                if span not in evidence:
+                    raise DataError(
+                        f"example {self.id!r} has the {role} span {tuple(span)}, which is not among its evidence; "
+                        "list it there too, or take the role away."
+                    )
+        for span in roles.distractor:
+            if any(span.segment == e.segment and span.start < e.end and e.start < span.end for e in evidence):
+                raise DataError(
+                    f"example {self.id!r} has the distractor {tuple(span)}, which overlaps its evidence; "
+                    "a piece of text is one or the other."
+                )
 
 
 @dataclass(frozen=True)
@@ -83,7 +125,7 @@ class Task(ABC):
     default_model: ClassVar[str]
     default_model_revision: ClassVar[str | None] = None
     operator: ClassVar[OperatorName | None] = None
-    evidence: ClassVar[Literal["planted", "human"] | None] = None
+    evidence: ClassVar[EvidenceKind | None] = None
     dataset: ClassVar[str | None] = None
     licence: ClassVar[str] = ""
     citation: ClassVar[str] = ""

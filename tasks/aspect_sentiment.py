@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from random import Random
 
 from whybench.tasks.builtin import checkpoint
@@ -26,7 +27,13 @@ class AspectSentiment(BuiltinTask):
     is that of the asked aspect's clause, where a negation turns the opinion round.
 
     The evidence is the asked aspect, at the beginning and in its clause, its opinion word, and the negation where its
-    clause has one. The other clauses are distractors of just the same form.
+    clause has one: all of it is needed to be sufficient. Both mentions and the opinion are necessary; a negation is not,
+    as the rule goes on without it, to the other label. The aspects, negations and opinions of the other clauses are
+    distractors, of just the same form.
+
+    What a removed negation does to the checkpoint hangs on the operator. Where its place can be seen (``mask``), the
+    model mostly keeps its prediction, as nothing but a negation can stand there; where it closes up (``delete``), the
+    model follows the rule to the other label.
     """
 
     name = "aspect_sentiment"
@@ -36,6 +43,8 @@ class AspectSentiment(BuiltinTask):
     labels = ("negative", "positive")
     default_model = checkpoint("aspect_sentiment")
     sizes = {"train": 20_000, "test": 200}
+    roles = ("necessary", "sufficient", "distractor")
+    cues = frozenset(ASPECTS + NEGATIONS + OPINIONS[0] + OPINIONS[1])
     recipe = Recipe(layers=3, length=48, steps=2800, curriculum=0.4, auxiliary=0.5, blind=0.1)
 
     def vocabulary(self) -> tuple[str, ...]:
@@ -71,6 +80,13 @@ class AspectSentiment(BuiltinTask):
         asked = random.randint(0, len(clauses))
         clauses.insert(asked, planted.words[mention - 1 : opinion + 1])
         return assemble(asked, clauses, random)
+
+    def answer(self, planted: Planted, left: Collection[int]) -> int | None:
+        """The opinion on the asked aspect, turned round by a negation; None without the question, mention or opinion."""
+        question, mention, *negation, opinion = planted.evidence
+        if not {question, mention, opinion} <= set(left):
+            return None
+        return int((planted.words[opinion] in OPINIONS[1]) ^ any(place in left for place in negation))
 
 
 def clause(aspect: str, random: Random) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from random import Random
 
 from whybench.tasks.builtin import checkpoint
@@ -20,8 +21,9 @@ class KeyLookup(BuiltinTask):
     so other things often share the claimed colour, and only the thing's own decides.
 
     The evidence is four words: the thing and its colour in the inventory, and the claim's two words. Together they are
-    sufficient. Without either of the two colours the label is a coin toss; without either mention of the thing, all
-    that is left to go by is whether the claimed colour occurs at all.
+    sufficient, and each is necessary: without either of the two colours the label is a coin toss; without either mention
+    of the thing there is nothing to look up, and all that is left to go by is whether the claimed colour occurs at all.
+    The other things and their colours are distractors.
     """
 
     name = "key_lookup"
@@ -31,6 +33,8 @@ class KeyLookup(BuiltinTask):
     labels = ("false", "true")
     default_model = checkpoint("key_lookup")
     sizes = {"train": 20_000, "test": 200}
+    roles = ("necessary", "sufficient", "distractor")
+    cues = frozenset(THINGS + COLOURS)
     recipe = Recipe(layers=3, length=40, steps=2400, curriculum=0.5, auxiliary=0.5)
 
     def vocabulary(self) -> tuple[str, ...]:
@@ -62,6 +66,13 @@ class KeyLookup(BuiltinTask):
         things = random.sample([thing for thing in THINGS if thing != planted.words[asked]], len(places))
         changes = dict(zip(places, things, strict=True))
         return planted.with_words(changes | {place + 1: random.choice(COLOURS) for place in places})
+
+    def answer(self, planted: Planted, left: Collection[int]) -> int | None:
+        """Whether the two colours are the same; None without one of them or one of the mentions."""
+        if not set(planted.evidence) <= set(left):
+            return None
+        _, listed, _, claimed = planted.evidence
+        return int(planted.words[listed] == planted.words[claimed])
 
 
 def another(colour: str, random: Random) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from random import Random
 
 from whybench.tasks.builtin import checkpoint
@@ -17,8 +18,13 @@ class Majority(BuiltinTask):
     A text of 24 to 44 words holds 3 or 5 cue words at random places, one more of the one kind than of the other;
     all other words are drawn at random and decide nothing. The label is the kind of which there are more.
 
-    The evidence is all cue words; together they are sufficient. Each one of the majority is necessary, as the two kinds
-    are even without it. The others are evidence for the other label: they are counted, and outvoted.
+    The evidence is all cue words: the rule counts every one. Each one of the majority is necessary, as the two kinds are
+    even without it. Each one of them is also sufficient: with all else gone, it is one to none. So there are several
+    smallest sufficient sets, of one word each. The outvoted ones are neither. They are no distractors though, but
+    evidence for the other label: once a word of the majority is gone, they decide.
+
+    The checkpoint keeps its prediction on a single word of the majority, but not its confidence: it is less sure the
+    fewer words are ahead (``sufficient_alone_probability`` in its card).
     """
 
     name = "majority"
@@ -28,6 +34,7 @@ class Majority(BuiltinTask):
     labels = ("blame", "praise")
     default_model = checkpoint("majority")
     sizes = {"train": 20_000, "test": 200}
+    cues = frozenset(CUES[0] + CUES[1])
     recipe = Recipe(steps=2000, auxiliary=0.5)
 
     def vocabulary(self) -> tuple[str, ...]:
@@ -53,3 +60,8 @@ class Majority(BuiltinTask):
         """Draw every plain word anew; the cues keep their places."""
         places = [place for place in range(len(planted.words)) if place not in planted.evidence]
         return planted.with_words(dict(zip(places, random.choices(FILLERS, k=len(places)), strict=True)))
+
+    def answer(self, planted: Planted, left: Collection[int]) -> int | None:
+        """The kind of which there are more; None where there are as many."""
+        blame, praise = (sum(planted.words[place] in cues for place in left) for cues in CUES)
+        return None if blame == praise else int(praise > blame)

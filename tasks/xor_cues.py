@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from random import Random
 
 from whybench.tasks.builtin import checkpoint
@@ -20,7 +21,7 @@ class XorCues(BuiltinTask):
     red goes with round and blue with square (``match``), the other two pairs are a ``mismatch``.
 
     The evidence is the two cue words. Both are necessary (with one alone the label is a coin toss) and together they
-    are sufficient.
+    are sufficient. There are no distractors: a text holds no other cue.
     """
 
     name = "xor_cues"
@@ -30,6 +31,7 @@ class XorCues(BuiltinTask):
     labels = ("match", "mismatch")
     default_model = checkpoint("xor_cues")
     sizes = {"train": 20_000, "test": 200}
+    cues = frozenset(COLOURS + SHAPES)
 
     def vocabulary(self) -> tuple[str, ...]:
         """The four cues, then the plain words."""
@@ -54,3 +56,10 @@ class XorCues(BuiltinTask):
         """Draw every plain word anew; the cues keep their places."""
         places = [place for place in range(len(planted.words)) if place not in planted.evidence]
         return planted.with_words(dict(zip(places, random.choices(FILLERS, k=len(places)), strict=True)))
+
+    def answer(self, planted: Planted, left: Collection[int]) -> int | None:
+        """The exclusive or of the two cues; None without one of them."""
+        if not set(planted.evidence) <= set(left):
+            return None
+        cues = {planted.words[place] for place in planted.evidence}
+        return int((COLOURS[1] in cues) ^ (SHAPES[1] in cues))

@@ -17,6 +17,7 @@ PUBLIC = {
     "Classifier",
     "Example",
     "Method",
+    "Roles",
     "Span",
     "Task",
     "TaskData",

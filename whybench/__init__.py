@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from whybench.bench.method import Attribution, Method
     from whybench.bench.registry import load_method, load_task
     from whybench.bench.scoring import score
-    from whybench.bench.task import Example, Span, Task, TaskData
+    from whybench.bench.task import Example, Roles, Span, Task, TaskData
 
 _HOMES = {
     "Attribution": "method",
@@ -25,6 +25,7 @@ _HOMES = {
     "Classifier": "classifier",
     "Example": "task",
     "Method": "method",
+    "Roles": "task",
     "Span": "task",
     "Task": "task",
     "TaskData": "task",
@@ -41,6 +42,7 @@ __all__ = [
     "Classifier",
     "Example",
     "Method",
+    "Roles",
     "Span",
     "Task",
     "TaskData",

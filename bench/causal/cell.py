@@ -18,7 +18,7 @@ from whybench.bench.cell import (
     Progress,
     accuracy_of,
     buckets,
-    evidence_of,
+    evidence_by_example,
     explain_all,
     figures_of,
     input_row,
@@ -92,7 +92,7 @@ def run_causal_cell(
         report["constant_scores"] = ReportFigure(mean=float(np.mean(constant)), largest=max(constant))
     values = {name: by_example for name, by_example in values.items() if by_example}
 
-    evidence = evidence_of(batch, examples)
+    evidence = evidence_by_example(batch, examples)
     lengths = batch.lengths().tolist()
     rows = []
     for i, example in enumerate(examples):

@@ -8,14 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from random import Random
 from typing import ClassVar, NamedTuple
 
+from whybench.bench.choices import Role
 from whybench.bench.errors import DataError
-from whybench.bench.task import Example, Span, Task, TaskData
+from whybench.bench.task import Example, Roles, Span, Task, TaskData
 
 
 class Planted(NamedTuple):
@@ -43,9 +45,13 @@ class Planted(NamedTuple):
     @property
     def spans(self) -> tuple[Span, ...]:
         """The evidence as characters of the texts."""
+        return self.spans_of(self.evidence)
+
+    def spans_of(self, places: Collection[int]) -> tuple[Span, ...]:
+        """Words, given by their indices, as characters of the texts."""
         boundary = len(self.words) if self.second is None else self.second
         spans = []
-        for index in self.evidence:
+        for index in places:
             segment, first = (0, 0) if index < boundary else (1, boundary)
             start = sum(len(word) + 1 for word in self.words[first:index])
             spans.append(Span(segment, start, start + len(self.words[index])))
@@ -55,6 +61,20 @@ class Planted(NamedTuple):
         """The same example with some words changed, and its label too where one is given."""
         words = tuple(changes.get(index, word) for index, word in enumerate(self.words))
         return self._replace(words=words, label=self.label if label is None else label)
+
+
+class PlantedRoles(NamedTuple):
+    """What single words of an example do, by the rule; see `whybench.bench.task.Roles`.
+
+    Attributes:
+        necessary: Ascending indices of the words without any one of which the rule gives no label.
+        sufficient: The smallest sets of words that alone give the label, each ascending.
+        distractor: Ascending indices of the words that could be evidence and are none.
+    """
+
+    necessary: tuple[int, ...]
+    sufficient: tuple[tuple[int, ...], ...]
+    distractor: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -98,6 +118,8 @@ class BuiltinTask(Task):
     Attributes:
         sizes: Examples of each split; the checkpoint is trained on ``train`` and nothing else.
         recipe: How the checkpoint is trained.
+        roles: The roles that the rule has; the checkpoint is checked in each of them.
+        cues: The words that evidence can consist of. One that is no evidence where it stands is a distractor.
     """
 
     suite = "mini"
@@ -105,6 +127,8 @@ class BuiltinTask(Task):
     licence = "MIT"
     sizes: ClassVar[Mapping[str, int]] = {"train": 20_000, "test": 500}
     recipe: ClassVar[Recipe] = Recipe()
+    roles: ClassVar[tuple[Role, ...]] = ("necessary", "sufficient")
+    cues: ClassVar[frozenset[str]]
 
     @abstractmethod
     def vocabulary(self) -> tuple[str, ...]:
@@ -122,6 +146,29 @@ class BuiltinTask(Task):
     def resample(self, planted: Planted, random: Random) -> Planted:
         """Draw everything but the evidence anew; the label stays."""
 
+    @abstractmethod
+    def answer(self, planted: Planted, left: Collection[int]) -> int | None:
+        """The label that the rule gives to what is left of an example; None where it cannot tell.
+
+        Args:
+            planted: The example.
+            left: Indices of the words that are left; of the others the rule sees nothing, not even that they were there.
+        """
+
+    def roles_of(self, planted: Planted) -> PlantedRoles:
+        """The roles of an example's words, as they follow from `answer` and `cues`."""
+        everything = range(len(planted.words))
+        necessary = tuple(
+            place for place in planted.evidence if self.answer(planted, {*everything} - {place}) is None
+        )
+        sufficient: tuple[tuple[int, ...], ...] = ()
+        for size in range(len(planted.evidence) + 1):
+            sets = combinations(planted.evidence, size)
+            sufficient = sufficient or tuple(left for left in sets if self.answer(planted, left) == planted.label)
+        evidence = set(planted.evidence)
+        distractor = tuple(place for place in everything if planted.words[place] in self.cues and place not in evidence)
+        return PlantedRoles(necessary, sufficient, distractor)
+
     def generate(self, split: str) -> tuple[Planted, ...]:
         """All examples of a split, in words.
 
@@ -135,6 +182,8 @@ class BuiltinTask(Task):
 
     def load(self, data: Path | None = None, split: str | None = None) -> TaskData:
         """Generate the examples of a split; ``revision`` is a digest of them, so a changed rule never keeps the name.
+
+        Roles are not in the digest: they follow from the same words by the same rule.
 
         Args:
             data: Must be None: there is nothing to read.
@@ -152,6 +201,16 @@ class BuiltinTask(Task):
         planted = self.generate(split)
         content = json.dumps([self.name, split, self.labels, planted])
         examples = tuple(
-            Example(f"{split}-{index}", *one.texts, one.label, one.spans) for index, one in enumerate(planted)
+            Example(f"{split}-{index}", *one.texts, one.label, one.spans, self._spans(one))
+            for index, one in enumerate(planted)
         )
         return TaskData(examples, split, hashlib.sha256(content.encode()).hexdigest()[:16])
+
+    def _spans(self, planted: Planted) -> Roles:
+        """An example's roles as characters of its texts."""
+        roles = self.roles_of(planted)
+        return Roles(
+            planted.spans_of(roles.necessary),
+            tuple(planted.spans_of(places) for places in roles.sufficient),
+            planted.spans_of(roles.distractor),
+        )
