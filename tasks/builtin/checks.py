@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from whybench.bench.choices import Role
 from whybench.tasks.builtin.base import BuiltinTask, Planted
 
 OPERATORS = ("mask", "delete", "pad")
@@ -21,8 +22,21 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "evidence_removed_from_chance": (0.0, 0.05),
     "random_removed_kept": (0.98, 1.0),
     "evidence_alone_probability": (0.95, 1.0),
+    "thinned_accuracy": (0.98, 1.0),
+    "thinned_kept": (0.98, 1.0),
+    "thinned_from_chance": (0.0, 0.05),
 }
 """Least and most of each figure, for the task's primary operator; :func:`measure` says what they mean."""
+
+ROLE_LIMITS: Mapping[Role, Mapping[str, tuple[float, float]]] = {
+    "necessary": {"necessary_removed_from_chance": (0.0, 0.1)},
+    "sufficient": {"sufficient_alone_kept": (0.98, 1.0)},
+    "distractor": {"distractors_removed_kept": (0.98, 1.0)},
+}
+"""The same for the roles that a task has. One of four necessary words that the model does without is .12 from chance."""
+
+SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
+"""Shares of the words that are removed at random: what the metrics remove is to be no news to the model."""
 
 
 class Inputs(NamedTuple):
@@ -120,7 +134,8 @@ def measure(task: BuiltinTask, model: Any, tokenizer: PreTrainedTokenizerFast) -
         that errors to both sides do not cancel), ``random_removed_kept`` (share that keeps its prediction without as
         many other words as there are evidence words), ``random_removed_change`` (mean change of the right label's
         probability), ``half_removed_accuracy`` (half of the other words gone), ``evidence_alone_probability``
-        (mean, of the right label). The other operators' figures have the operator's name appended.
+        (mean, of the right label); and those of :func:`by_role` and :func:`thinned`. The other operators' figures have
+        the operator's name appended.
     """
     random, examples = Random(f"{task.name}/checks"), task.generate("test")
     inputs = encode(tokenizer, examples)
@@ -162,13 +177,128 @@ def measure(task: BuiltinTask, model: Any, tokenizer: PreTrainedTokenizerFast) -
             f"half_removed_accuracy{suffix}": share(without["half"].argmax(-1) == inputs.labels),
             f"evidence_alone_probability{suffix}": right(without["others"]).mean(),
         }
+    subject = Subject(task, model, tokenizer, examples, inputs)
+    for operator in OPERATORS:
+        suffix = "" if operator == primary else f"_{operator}"
+        found = by_role(subject, before, operator) | thinned(subject, operator)
+        figures |= {f"{name}{suffix}": value for name, value in found.items()}
     return {name: round(float(value), 4) for name, value in figures.items()}
 
 
-def failures(figures: Mapping[str, float]) -> list[str]:
+class Subject(NamedTuple):
+    """What is measured: a model of a task, on encoded examples."""
+
+    task: BuiltinTask
+    model: Any
+    tokenizer: PreTrainedTokenizerFast
+    examples: Sequence[Planted]
+    inputs: Inputs
+
+    def without(self, gone: Sequence[tuple[int, Collection[int]]], operator: str) -> tuple[Tensor, Tensor]:
+        """Predictions, and probabilities of the right label, without some words.
+
+        Args:
+            gone: Per input the index of an example, and those of the words that it loses.
+            operator: The removal operator.
+
+        Returns:
+            Two tensors ``[inputs]``.
+        """
+        inputs = self.inputs.rows(torch.tensor([i for i, _ in gone]))
+        which = torch.zeros_like(inputs.units)
+        for row, (_, places) in enumerate(gone):
+            which[row, inputs.units[row].nonzero()[:, 0][list(places)]] = True
+        predicted = probabilities(self.model, remove(self.tokenizer, inputs, which, operator))
+        return predicted.argmax(-1), predicted.gather(1, inputs.labels[:, None])[:, 0]
+
+
+def by_role(subject: Subject, before: Tensor, operator: str) -> dict[str, Tensor]:
+    """What a checkpoint does with the words of each role that the task has.
+
+    Args:
+        subject: The model and the examples.
+        before: Its predictions on the untouched texts, ``[examples]``.
+        operator: The removal operator.
+
+    Returns:
+        ``necessary_removed_from_chance`` (each necessary word removed alone: mean distance of the right label's
+        probability from chance), ``sufficient_alone_kept`` and ``sufficient_alone_probability`` (all but one smallest
+        sufficient set removed: share that keeps its prediction, and mean probability of the right label),
+        ``distractors_removed_kept`` and ``distractors_removed_change`` (all distractors removed: the share, and the mean
+        change of that probability).
+    """
+    task, examples = subject.task, subject.examples
+    roles = [task.roles_of(example) for example in examples]
+    figures: dict[str, Tensor] = {}
+    gone: list[tuple[int, Collection[int]]]
+    if "necessary" in task.roles:
+        gone = [(i, {place}) for i, one in enumerate(roles) for place in one.necessary]
+        _, right = subject.without(gone, operator)
+        figures["necessary_removed_from_chance"] = (right - 1 / len(task.labels)).abs().mean()
+    if "sufficient" in task.roles:
+        gone = [
+            (i, {*range(len(examples[i].words))} - {*places}) for i, one in enumerate(roles) for places in one.sufficient
+        ]
+        predicted, right = subject.without(gone, operator)
+        figures["sufficient_alone_kept"] = (predicted == before[[i for i, _ in gone]]).double().mean()
+        figures["sufficient_alone_probability"] = right.mean()
+    if "distractor" in task.roles:
+        predicted, right = subject.without([(i, one.distractor) for i, one in enumerate(roles)], operator)
+        _, whole = subject.without([(i, ()) for i in range(len(examples))], operator)
+        figures["distractors_removed_kept"] = (predicted == before).double().mean()
+        figures["distractors_removed_change"] = (right - whole).abs().mean()
+    return figures
+
+
+def thinned(subject: Subject, operator: str) -> dict[str, Tensor]:
+    """Are texts with words removed at random, as many as a metric may remove, still texts that the model knows?
+
+    After Madsen et al. 2024, arXiv:2310.07819: a model that was trained with random removal, and so knows such texts,
+    does with what is left what can be done with it. Here the rule says what that is.
+
+    Returns:
+        ``thinned_accuracy`` (the least over `SHARES` of the other words, the evidence spared). Then, over the same
+        shares of all words: ``thinned_kept`` (where what is left still has the label, by the rule, the share that is
+        right) and ``thinned_from_chance`` (where the rule cannot tell, the mean distance of the right label's
+        probability from chance).
+    """
+    task, examples, labels = subject.task, subject.examples, subject.inputs.labels
+    random = Random(f"{task.name}/thinned")
+    accuracies, kept, undecided = [], [], []
+    for share in SHARES:
+        places = [[place for place in range(len(one.words)) if place not in one.evidence] for one in examples]
+        predicted, _ = subject.without(_drawn(random, places, share), operator)
+        accuracies.append((predicted == labels).double().mean())
+
+        places = [list(range(len(one.words))) for one in examples]
+        gone = _drawn(random, places, share)
+        predicted, right = subject.without(gone, operator)
+        answers = [task.answer(examples[i], {*places[i]} - {*lost}) for i, lost in gone]
+        # the rule may also give another label: without a negation it does, though a mask still shows one
+        decided = [answer == one.label for answer, one in zip(answers, examples, strict=True)]
+        kept.append((predicted == labels)[torch.tensor(decided)])
+        undecided.append(right[torch.tensor([answer is None for answer in answers])])
+    return {
+        "thinned_accuracy": torch.stack(accuracies).min(),
+        "thinned_kept": torch.cat(kept).double().mean(),
+        "thinned_from_chance": (torch.cat(undecided) - 1 / len(task.labels)).abs().mean(),
+    }
+
+
+def _drawn(random: Random, places: Sequence[list[int]], share: float) -> list[tuple[int, list[int]]]:
+    """Per example its index and a random share of the places."""
+    return [(i, random.sample(ones, round(share * len(ones)))) for i, ones in enumerate(places)]
+
+
+def limits(task: BuiltinTask) -> dict[str, tuple[float, float]]:
+    """Least and most of each figure of a task."""
+    return {**LIMITS, **{name: ends for role in task.roles for name, ends in ROLE_LIMITS[role].items()}}
+
+
+def failures(task: BuiltinTask, figures: Mapping[str, float]) -> list[str]:
     """The figures that miss their limits, each as a line for a message; a missing or NaN figure misses too."""
     return [
         f"{name} = {figures.get(name)} is outside [{least}, {most}]"
-        for name, (least, most) in LIMITS.items()
+        for name, (least, most) in limits(task).items()
         if not least <= figures.get(name, float("nan")) <= most
     ]
