@@ -1,8 +1,8 @@
 """Agreement with evidence: does the ranking find the units that are known to decide the label?
 
 The protocol's section 4. All figures read the ranking, ties broken as everywhere, and what is known of the units. On
-evidence that people marked they say how plausible an explanation is; on planted evidence, which is exact, how much of it
-was recovered. Examples without evidence, or without the role that a figure asks for, are left out and counted.
+evidence that people marked they say how plausible an explanation is; on planted evidence, which is exact, how much of
+it was recovered. Examples without evidence, or without the role that a figure asks for, are left out and counted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from whybench.bench.choices import Role
 from whybench.bench.curves import Bools, Ints
 from whybench.bench.metric import ERASER, Metric
-from whybench.bench.task import Example
+from whybench.bench.task import Example, Roles
 
 MATCH = 0.5
 """Least IoU at which a span that was found counts as one of the evidence's, as in ERASER."""
@@ -139,19 +139,17 @@ def evidence_of(example: Example, unit_spans: Sequence[tuple[int, int, int]]) ->
     """What an example says of its units, each as (segment, start, end); None where its evidence is not known."""
     if example.evidence is None:
         return None
-    units = evidence_units(unit_spans, example.evidence)
-    roles = example.roles
-    whole = [
-        spans for spans in (roles.sufficient if roles else ()) if all(evidence_units(unit_spans, [s]).any() for s in spans)
-    ]
+    units, roles = evidence_units(unit_spans, example.evidence), example.roles or Roles()
+    # the end of a long text is cut off, and with it what may be in a set
+    whole = [spans for spans in roles.sufficient if all(evidence_units(unit_spans, [span]).any() for span in spans)]
     return Evidence(
         segments=np.array([segment for segment, _, _ in unit_spans], dtype=np.int64),
         units=units,
-        necessary=evidence_units(unit_spans, roles.necessary if roles else ()),
+        necessary=evidence_units(unit_spans, roles.necessary),
         sufficient=tuple(evidence_units(unit_spans, spans) for spans in whole),
-        # a word that is in part evidence is evidence
-        distractor=evidence_units(unit_spans, roles.distractor if roles else ()) & ~units,
-        roles=roles is not None,
+        # a unit that is evidence in part is evidence
+        distractor=evidence_units(unit_spans, roles.distractor) & ~units,
+        roles=example.roles is not None,
     )
 
 

@@ -27,8 +27,8 @@ class AspectSentiment(BuiltinTask):
     is that of the asked aspect's clause, where a negation turns the opinion round.
 
     The evidence is the asked aspect, at the beginning and in its clause, its opinion word, and the negation where its
-    clause has one: all of it is needed to be sufficient. Both mentions and the opinion are necessary; a negation is not,
-    as the rule goes on without it, to the other label. The aspects, negations and opinions of the other clauses are
+    clause has one; only all of it is sufficient. Both mentions and the opinion are necessary. A negation is not, as the
+    rule goes on without it, to the other label. The aspects, negations and opinions of the other clauses are
     distractors, of just the same form.
 
     What a removed negation does to the checkpoint hangs on the operator. Where its place can be seen (``mask``), the
@@ -82,7 +82,7 @@ class AspectSentiment(BuiltinTask):
         return assemble(asked, clauses, random)
 
     def answer(self, planted: Planted, left: Collection[int]) -> int | None:
-        """The opinion on the asked aspect, turned round by a negation; None without the question, mention or opinion."""
+        """The opinion on the asked aspect, turned round by a negation; None without it or one of the mentions."""
         question, mention, *negation, opinion = planted.evidence
         if not {question, mention, opinion} <= set(left):
             return None

@@ -21,8 +21,8 @@ class KeyLookup(BuiltinTask):
     so other things often share the claimed colour, and only the thing's own decides.
 
     The evidence is four words: the thing and its colour in the inventory, and the claim's two words. Together they are
-    sufficient, and each is necessary: without either of the two colours the label is a coin toss; without either mention
-    of the thing there is nothing to look up, and all that is left to go by is whether the claimed colour occurs at all.
+    sufficient, and each is necessary: without either of the two colours the label is a coin toss; without either
+    mention of the thing there is nothing to look up, and all there is to go by is whether the claimed colour occurs.
     The other things and their colours are distractors.
     """
 

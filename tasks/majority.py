@@ -18,10 +18,10 @@ class Majority(BuiltinTask):
     A text of 24 to 44 words holds 3 or 5 cue words at random places, one more of the one kind than of the other;
     all other words are drawn at random and decide nothing. The label is the kind of which there are more.
 
-    The evidence is all cue words: the rule counts every one. Each one of the majority is necessary, as the two kinds are
-    even without it. Each one of them is also sufficient: with all else gone, it is one to none. So there are several
-    smallest sufficient sets, of one word each. The outvoted ones are neither. They are no distractors though, but
-    evidence for the other label: once a word of the majority is gone, they decide.
+    The evidence is all cue words: the rule counts every one. Each one of the majority is necessary, as the two kinds
+    are even without it. Each one of them is also sufficient: with all else gone, it is one to none. So there are
+    several smallest sufficient sets, of one word each. The outvoted ones are neither. They are no distractors though,
+    but evidence for the other label, which the necessary ones are needed to outvote.
 
     The checkpoint keeps its prediction on a single word of the majority, but not its confidence: it is less sure the
     fewer words are ahead (``sufficient_alone_probability`` in its card).

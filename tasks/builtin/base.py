@@ -10,7 +10,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import accumulate, combinations
 from pathlib import Path
 from random import Random
 from typing import ClassVar, NamedTuple
@@ -50,10 +50,11 @@ class Planted(NamedTuple):
     def spans_of(self, places: Collection[int]) -> tuple[Span, ...]:
         """Words, given by their indices, as characters of the texts."""
         boundary = len(self.words) if self.second is None else self.second
+        starts = [0, *accumulate(len(word) + 1 for word in self.words)]
         spans = []
         for index in places:
             segment, first = (0, 0) if index < boundary else (1, boundary)
-            start = sum(len(word) + 1 for word in self.words[first:index])
+            start = starts[index] - starts[first]
             spans.append(Span(segment, start, start + len(self.words[index])))
         return tuple(spans)
 
@@ -152,21 +153,21 @@ class BuiltinTask(Task):
 
         Args:
             planted: The example.
-            left: Indices of the words that are left; of the others the rule sees nothing, not even that they were there.
+            left: Indices of the words that are left; of the others the rule does not even see that they were there.
         """
 
     def roles_of(self, planted: Planted) -> PlantedRoles:
         """The roles of an example's words, as they follow from `answer` and `cues`."""
-        everything = range(len(planted.words))
-        necessary = tuple(
-            place for place in planted.evidence if self.answer(planted, {*everything} - {place}) is None
-        )
+        evidence = set(planted.evidence)
+        # the rule reads nothing else, so that all other words may as well be gone
+        necessary = tuple(place for place in planted.evidence if self.answer(planted, evidence - {place}) is None)
         sufficient: tuple[tuple[int, ...], ...] = ()
         for size in range(len(planted.evidence) + 1):
             sets = combinations(planted.evidence, size)
             sufficient = sufficient or tuple(left for left in sets if self.answer(planted, left) == planted.label)
-        evidence = set(planted.evidence)
-        distractor = tuple(place for place in everything if planted.words[place] in self.cues and place not in evidence)
+        distractor = tuple(
+            place for place, word in enumerate(planted.words) if word in self.cues and place not in evidence
+        )
         return PlantedRoles(necessary, sufficient, distractor)
 
     def generate(self, split: str) -> tuple[Planted, ...]:

@@ -33,7 +33,7 @@ ROLE_LIMITS: Mapping[Role, Mapping[str, tuple[float, float]]] = {
     "sufficient": {"sufficient_alone_kept": (0.98, 1.0)},
     "distractor": {"distractors_removed_kept": (0.98, 1.0)},
 }
-"""The same for the roles that a task has. One of four necessary words that the model does without is .12 from chance."""
+"""The same for the roles that a task has. One necessary word of four that the model does not need makes .12."""
 
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Shares of the words that are removed at random: what the metrics remove is to be no news to the model."""
@@ -224,8 +224,8 @@ def by_role(subject: Subject, before: Tensor, operator: str) -> dict[str, Tensor
         ``necessary_removed_from_chance`` (each necessary word removed alone: mean distance of the right label's
         probability from chance), ``sufficient_alone_kept`` and ``sufficient_alone_probability`` (all but one smallest
         sufficient set removed: share that keeps its prediction, and mean probability of the right label),
-        ``distractors_removed_kept`` and ``distractors_removed_change`` (all distractors removed: the share, and the mean
-        change of that probability).
+        ``distractors_removed_kept`` and ``distractors_removed_change`` (all distractors removed: the share, and the
+        mean change of that probability).
     """
     task, examples = subject.task, subject.examples
     roles = [task.roles_of(example) for example in examples]
@@ -237,7 +237,9 @@ def by_role(subject: Subject, before: Tensor, operator: str) -> dict[str, Tensor
         figures["necessary_removed_from_chance"] = (right - 1 / len(task.labels)).abs().mean()
     if "sufficient" in task.roles:
         gone = [
-            (i, {*range(len(examples[i].words))} - {*places}) for i, one in enumerate(roles) for places in one.sufficient
+            (i, {*range(len(examples[i].words))} - {*places})
+            for i, one in enumerate(roles)
+            for places in one.sufficient
         ]
         predicted, right = subject.without(gone, operator)
         figures["sufficient_alone_kept"] = (predicted == before[[i for i, _ in gone]]).double().mean()

@@ -262,7 +262,8 @@ def measure_again(task: BuiltinTask, folder: Path) -> dict[str, Any]:
     ):
         if found != wanted:
             raise ModelError(f"the {what} of {task.name!r} are {found}, and its card says {wanted}; train it anew.")
-    model = BertForSequenceClassification.from_pretrained(folder).eval()
+    # in eval mode, as everything that is loaded so
+    model = BertForSequenceClassification.from_pretrained(folder)
     with one_core(card["seed"]):
         figures = measure(task, model, PreTrainedTokenizerFast.from_pretrained(folder))
     wrong = failures(task, figures)
@@ -277,7 +278,7 @@ def measure_again(task: BuiltinTask, folder: Path) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, measure and write one task's checkpoint, or measure it again; 1 where a figure misses its limits, 2 on wrong use."""
+    """Train, measure and write a task's checkpoint, or measure it again; 1 where a figure is wrong, 2 on wrong use."""
     parser = argparse.ArgumentParser(prog="python -m whybench.tasks.builtin.train", description=main.__doc__)
     parser.add_argument("task", help="name of a built-in task")
     parser.add_argument("--out", type=Path, help="folder to write (default: where the task looks for its checkpoint)")

@@ -28,15 +28,21 @@ def clauses(text):
 
 
 def rule(text, text_pair):
-    """The label and the evidence as (segment, word)."""
+    """The label, the evidence as (segment, word), and the roles: necessary, smallest sufficient sets, distractors."""
     assert text_pair is None and text.startswith("about ")
     asked, shift, matches = clauses(text)
     assert 3 <= len(matches) <= 6 and len({match["aspect"] for match in matches}) == len(matches)
     match = next(match for match in matches if match["aspect"] == asked)
     assert match["opinion"] in PRAISE | BLAME
     label = int((match["opinion"] in PRAISE) == (match["negation"] is None))
-    starts = [shift + match.start(group) for group in ("aspect", "negation", "opinion") if match[group]]
-    return label, {(0, 1)} | {(0, text[:start].count(" ")) for start in starts}
+
+    def places(clause, *groups):
+        return {(0, text[: shift + clause.start(group)].count(" ")) for group in groups if clause[group]}
+
+    evidence = {(0, 1)} | places(match, "aspect", "negation", "opinion")
+    necessary = {(0, 1)} | places(match, "aspect", "opinion")
+    others = [places(other, "aspect", "negation", "opinion") for other in matches if other is not match]
+    return label, evidence, (necessary, {frozenset(evidence)}, set().union(*others))
 
 
 def test_opinions_of_all_clauses_are_balanced_and_half_are_negated():
@@ -89,6 +95,12 @@ def test_a_negation_that_is_not_there_turns_the_opinion():
     assert len(negated) > 60
     without = [(*one.texts, 1 - one.label) for one in (cut(one, one.evidence[2]) for one in negated)]
     assert (probabilities(TASK, without) > 0.5).double().mean() >= 0.98
+
+
+def test_a_masked_negation_is_still_seen():
+    negated = [one for one in TASK.generate("test") if len(one.evidence) == 4]
+    kept = probabilities(TASK, [masked(one, [one.evidence[2]]) for one in negated]) > 0.5
+    assert 0.75 < kept.double().mean() < 0.95
 
 
 def cut(one, place):

@@ -1,6 +1,6 @@
 """What every built-in task promises: its data, the changes that it knows, and its checkpoint's behaviour on texts.
 
-Each task's own test file has a function ``rule``, which works the label and the evidence out from the texts alone.
+Each task's own test file has a function ``rule``, which works label, evidence and roles out from the texts alone.
 """
 
 import hashlib
@@ -10,12 +10,14 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from whybench import load_task
+from whybench.bench.choices import ROLES
 from whybench.bench.errors import DataError
 from whybench.bench.listing import names
 from whybench.tasks.builtin import checkpoint
@@ -81,11 +83,16 @@ def test_there_are_several_and_they_are_the_default_suite():
 def test_label_and_evidence_follow_from_the_texts(task, data, rule):
     for split, loaded in data.items():
         for example in loaded.examples:
-            label, evidence = rule(example.text, example.text_pair)
+            label, evidence, roles = rule(example.text, example.text_pair)
             assert example.label == label
             texts = (example.text, example.text_pair)
-            found = {(segment, texts[segment][:start].count(" ")) for segment, start, _ in example.evidence}
-            assert found == evidence and len(example.evidence) == len(evidence)
+
+            def words_of(spans, texts=texts):
+                return {(segment, texts[segment][:start].count(" ")) for segment, start, _ in spans}
+
+            assert words_of(example.evidence) == evidence and len(example.evidence) == len(evidence)
+            sets = {frozenset(words_of(spans)) for spans in example.roles.sufficient}
+            assert (words_of(example.roles.necessary), sets, words_of(example.roles.distractor)) == roles
             words = [(segment, texts[segment][start:end]) for segment, start, end in example.evidence]
             assert words == [(segment, texts[segment].split(" ")[i]) for segment, i in sorted(evidence)]
         assert len({example.id for example in loaded.examples}) == len(loaded.examples) == task.sizes[split]
@@ -136,7 +143,34 @@ def test_flip_and_resample_follow_the_rule(task, rule):
         assert evidence_words(resampled) == evidence_words(planted)
         assert [resampled.words[i] for i in others(resampled)] != [planted.words[i] for i in others(planted)]
         for one in (flipped, resampled):
-            assert rule(*one.texts) == (one.label, places(one))
+            assert rule(*one.texts)[:2] == (one.label, places(one))
+
+
+def test_roles_are_those_that_the_task_declares(task, data):
+    for example in data["test"].examples:
+        for role in ROLES:
+            assert bool(getattr(example.roles, role)) == (role in task.roles), (example.id, role)
+
+
+def test_roles_keep_what_they_say_on_any_part_of_a_text(task, examples):
+    """The definitions, on random remains of texts: evidence is what the rule reads, and nothing else."""
+    random = Random(0)
+    for planted in examples:
+        roles, everything = task.roles_of(planted), range(len(planted.words))
+        assert task.answer(planted, everything) == planted.label
+        left = set(random.sample(everything, random.randint(0, len(everything))))
+        evidence = set(planted.evidence)
+        assert task.answer(planted, left) == task.answer(planted, left & evidence)
+        assert not set(roles.distractor) & evidence
+        for place in planted.evidence:
+            # there is a remainder in which it matters
+            parts = [set(part) for k in range(len(evidence)) for part in combinations(evidence - {place}, k)]
+            assert any(task.answer(planted, part) != task.answer(planted, part | {place}) for part in parts)
+            assert (place in roles.necessary) == (task.answer(planted, {*everything} - {place}) is None)
+        for alone in roles.sufficient:
+            assert task.answer(planted, alone) == planted.label
+            for part in (set(alone) - {place} for place in alone):
+                assert task.answer(planted, part) != planted.label
 
 
 class TestCheckpoint:
@@ -144,7 +178,7 @@ class TestCheckpoint:
 
     def test_weights_are_those_of_the_card(self, task, folder, card):
         assert hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest() == card["sha256"]
-        assert failures(card["figures"]) == []
+        assert failures(task, card["figures"]) == []
         assert checkpoint(task.name) == str(folder)
 
     def test_files_are_small_and_name_no_folder_of_the_author(self, folder):
@@ -196,6 +230,23 @@ class TestCheckpoint:
         assert ((before > 0.5) == (after > 0.5)).double().mean() >= 0.98
         assert (before - after).abs().mean() <= 0.01
         assert probabilities(task, [masked(e, others(e)) for e in examples]).mean() >= 0.95
+
+    def test_roles(self, task, examples):
+        """By code of its own, with plain transformers."""
+        roles = [task.roles_of(e) for e in examples]
+        before = probabilities(task, [whole(e) for e in examples])
+        p = probabilities(
+            task, [masked(e, [place]) for e, one in zip(examples, roles, strict=True) for place in one.necessary]
+        )
+        assert (p - 1 / len(task.labels)).abs().mean() <= 0.1
+        alone = [
+            masked(e, {*range(len(e.words))} - {*places})
+            for e, one in zip(examples, roles, strict=True)
+            for places in one.sufficient
+        ]
+        assert (probabilities(task, alone) > 0.5).double().mean() >= 0.98
+        after = probabilities(task, [masked(e, one.distractor) for e, one in zip(examples, roles, strict=True)])
+        assert ((before > 0.5) == (after > 0.5)).double().mean() >= 0.98
 
     def test_card_can_be_measured_again(self, task, data, folder, card, tmp_path, monkeypatch):
         # the data's revisions were worked out above

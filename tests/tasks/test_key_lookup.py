@@ -12,13 +12,15 @@ COLOURS = {"red", "blue", "green", "black", "white", "yellow"}
 
 
 def rule(text, text_pair):
-    """The label and the evidence as (segment, word)."""
+    """The label, the evidence as (segment, word), and the roles: necessary, smallest sufficient sets, distractors."""
     words, (thing, colour) = text.split(" "), text_pair.split(" ")
     assert set(words[1::2]) | {colour} <= COLOURS and len(words) in range(12, 29, 2)
     listed = dict(zip(words[::2], words[1::2], strict=True))
     assert len(listed) == len(words) // 2 and not COLOURS & set(listed)
     place = words.index(thing)
-    return int(listed[thing] == colour), {(0, place), (0, place + 1), (1, 0), (1, 1)}
+    found = {(0, place), (0, place + 1), (1, 0), (1, 1)}
+    others = {(0, i) for i in range(len(words)) if i not in (place, place + 1)}
+    return int(listed[thing] == colour), found, (found, {frozenset(found)}, others)
 
 
 def test_no_single_piece_tells_the_label():

@@ -12,12 +12,14 @@ PRAISE = {"good", "great", "lovely", "fine"}
 
 
 def rule(text, text_pair):
-    """The label and the evidence as (segment, word)."""
+    """The label, the evidence as (segment, word), and the roles: necessary, smallest sufficient sets, distractors."""
     words = text.split(" ")
     assert text_pair is None and 24 <= len(words) <= 44
     praise, blame = (sum(word in kind for word in words) for kind in (PRAISE, BLAME))
     assert praise + blame in (3, 5) and abs(praise - blame) == 1
-    return int(praise > blame), {(0, i) for i, word in enumerate(words) if word in PRAISE | BLAME}
+    ahead = {(0, i) for i, word in enumerate(words) if word in (PRAISE if praise > blame else BLAME)}
+    cues = {(0, i) for i, word in enumerate(words) if word in PRAISE | BLAME}
+    return int(praise > blame), cues, (ahead, {frozenset({cue}) for cue in ahead}, set())
 
 
 def test_the_number_of_cues_says_nothing():
@@ -47,6 +49,14 @@ def test_each_of_the_majority_is_necessary_and_the_others_are_not():
     assert (tied - 0.5).abs().mean() <= 0.1
     clear = probabilities(TASK, [masked(one, [cue(one, False)]) for one in examples])
     assert (clear > 0.5).double().mean() >= 0.98
+
+
+def test_a_single_word_of_the_majority_is_enough_though_not_to_be_sure():
+    examples = TASK.generate("test")
+    alone = [masked(one, [i for i in range(len(one.words)) if i != cue(one, True)]) for one in examples]
+    p = probabilities(TASK, alone)
+    assert (p > 0.5).double().mean() >= 0.98
+    assert 0.55 < p.mean() < 0.75
 
 
 def test_one_kind_alone_speaks_for_itself():

@@ -1,6 +1,9 @@
 """Encoding, removing and training for built-in tasks; xor_cues serves as the task."""
 
 import hashlib
+import json
+import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,8 +12,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from whybench.bench.errors import ModelError, UnknownNameError
 from whybench.tasks.builtin import train as training
 from whybench.tasks.builtin.base import Planted, Recipe
-from whybench.tasks.builtin.checks import encode, failures, remove
+from whybench.tasks.builtin.checks import encode, failures, limits, measure, remove
 from whybench.tasks.builtin.train import build_model, build_tokenizer, find, main, train, write
+from whybench.tasks.key_lookup import KeyLookup
 from whybench.tasks.xor_cues import XorCues
 
 TASK = XorCues()
@@ -84,7 +88,75 @@ def test_a_checkpoint_that_misses_its_limits_is_not_written(tmp_path):
 
 
 def test_a_figure_that_is_missing_or_nan_fails():
-    assert len(failures({})) == len(failures(dict.fromkeys(["accuracy"], float("nan")))) == 6
+    wanted = len(limits(TASK))
+    assert len(failures(TASK, {})) == len(failures(TASK, dict.fromkeys(["accuracy"], float("nan")))) == wanted
+    assert "distractors_removed_kept" not in limits(TASK)
+    assert "distractors_removed_kept" in limits(KeyLookup())
+
+
+class ByRule:
+    """Answers as xor_cues's rule does where it finds the words that it looks for, and is at chance elsewhere."""
+
+    def __init__(self, tokenizer, *, shapes=True):
+        self.red, self.blue, self.round, self.square = tokenizer.convert_tokens_to_ids(
+            ["red", "blue", "round", "square"]
+        )
+        self.shapes = shapes
+
+    def __call__(self, input_ids, token_type_ids, attention_mask):
+        def has(word):
+            return (input_ids == word).any(1)
+
+        known = has(self.red) | has(self.blue)
+        mismatch = has(self.blue)
+        if self.shapes:
+            known, mismatch = known & (has(self.round) | has(self.square)), mismatch ^ has(self.square)
+        says = torch.where(mismatch, 5.0, -5.0) * known
+        return SimpleNamespace(logits=torch.stack((torch.zeros_like(says), says), 1))
+
+
+def test_checks_tell_a_model_that_follows_the_rule_from_one_that_reads_the_colour_alone():
+    tokenizer = build_tokenizer(TASK)
+    figures = measure(TASK, ByRule(tokenizer), tokenizer)
+    assert failures(TASK, figures) == []
+    assert figures["necessary_removed_from_chance"] == figures["thinned_from_chance_delete"] == 0
+    assert figures["sufficient_alone_kept"] == figures["thinned_kept_pad"] == figures["thinned_accuracy"] == 1
+    colours_alone = measure(TASK, ByRule(tokenizer, shapes=False), tokenizer)
+    missed = {line.split(" = ")[0] for line in failures(TASK, colours_alone)}
+    assert {"necessary_removed_from_chance", "thinned_accuracy", "thinned_kept", "thinned_from_chance"} <= missed
+
+
+def test_a_card_gets_the_figures_that_it_lacks_and_nothing_else(tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "xor_cues"
+    shutil.copytree(TASK.default_model, folder)
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    shipped = json.loads(files["card.json"])
+    # the data's revisions are held to the card elsewhere
+    monkeypatch.setattr(XorCues, "load", lambda self, split: SimpleNamespace(revision=shipped["data"][split]))
+
+    def measured(**changes):
+        figures = {k: v for k, v in shipped["figures"].items() if not k.startswith("necessary_")}
+        (folder / "card.json").write_text(json.dumps({**shipped, "figures": figures, **changes}))
+        return main(["xor_cues", "--measure", "--out", str(folder)])
+
+    assert measured() == 0
+    card = json.loads((folder / "card.json").read_text())
+    assert card["figures"] == pytest.approx(shipped["figures"], abs=1e-3)
+    assert {**card, "figures": 0} == {**shipped, "figures": 0}
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "card.json"} == {
+        name: content for name, content in files.items() if name != "card.json"
+    }
+    # measured once, which is enough
+    monkeypatch.setattr(training, "measure", lambda *_: card["figures"])
+    for changes, message in (
+        ({"figures": {"accuracy": 0.5}}, "accuracy = 1.0 was 0.5"),
+        ({"sha256": "0"}, "the weights of 'xor_cues' are"),
+        ({"data": {}}, "the data of 'xor_cues' are"),
+    ):
+        capsys.readouterr()
+        assert measured(**changes) == 1
+        assert message in capsys.readouterr().err
+        assert json.loads((folder / "card.json").read_text()).items() >= changes.items()
 
 
 class Guided(Short):

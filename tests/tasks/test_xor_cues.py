@@ -14,13 +14,14 @@ CUES = {"red", "blue", "round", "square"}
 
 
 def rule(text, text_pair):
-    """The label and the evidence as (segment, word)."""
+    """The label, the evidence as (segment, word), and the roles: necessary, smallest sufficient sets, distractors."""
     words = text.split(" ")
     assert text_pair is None and 24 <= len(words) <= 44
     found = [place for place, word in enumerate(words) if word in CUES]
     assert len(found) == 2
     colour, shape = sorted((words[place] for place in found), key=("red", "blue", "round", "square").index)
-    return LABELS[colour, shape], {(0, place) for place in found}
+    cues = {(0, place) for place in found}
+    return LABELS[colour, shape], cues, (cues, {frozenset(cues)}, set())
 
 
 def test_all_pairs_are_as_frequent():
