@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from whybench.bench.choices import Measure
+from whybench.bench.choices import EvidenceKind, Measure
 from whybench.bench.schema import Spec
 from whybench.bench.store import StoredResult
 
@@ -55,6 +55,11 @@ class Board:
     def accuracy(self) -> float | None:
         """The model's accuracy on these examples."""
         return next((s.result.accuracy for s in self.results if s.result.accuracy is not None), None)
+
+    @property
+    def evidence(self) -> EvidenceKind | None:
+        """Where the task's evidence comes from; None where no result says."""
+        return next((s.result.evidence for s in self if s.result.evidence is not None), None)
 
     @property
     def environments(self) -> int:

@@ -28,6 +28,9 @@ _FIRST, _DISAGREED = "it is among the first of the data", "the methods disagree 
 Hue = Literal["p", "n", "u"]
 """Supports the prediction, speaks against it, matters (unsigned)."""
 
+Part = Literal["", "evidence", "necessary", "distractor"]
+"""A unit's part in the label: none that is known, evidence, the part of it that is necessary, or a distractor."""
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -37,20 +40,20 @@ class Piece:
         text: The characters.
         score: The score as it is shown; None between units.
         level: Class of the colour: hue and strength, "" for none.
-        evidence: Whether the unit is evidence.
+        part: The unit's part in the label.
         index: Number of the unit, the same under all methods.
     """
 
     text: str
     score: str | None = None
     level: str = ""
-    evidence: bool = False
+    part: Part = ""
     index: int = -1
 
     @property
     def tag(self) -> str:
-        """Evidence is underlined."""
-        return "u" if self.evidence else "span"
+        """What has a part is underlined."""
+        return "u" if self.part else "span"
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class ExampleView:
         correct: Whether the two are the same.
         truncated: Whether the text was longer than the model's limit.
         evidence: Whether it is known which units are evidence.
+        parts: The parts that its units have.
         heats: One per row of the board.
     """
 
@@ -98,6 +102,7 @@ class ExampleView:
     correct: bool
     truncated: bool
     evidence: bool
+    parts: frozenset[Part]
     heats: tuple[Heat, ...]
 
 
@@ -114,6 +119,11 @@ class ExampleViews:
     views: tuple[ExampleView, ...]
     columns: tuple[Column, ...]
     left_out: int
+
+    @property
+    def parts(self) -> frozenset[Part]:
+        """The parts that units of the examples have."""
+        return frozenset().union(*(view.parts for view in self.views))
 
     @property
     def leading(self) -> tuple[Column, ...]:
@@ -208,6 +218,7 @@ def _view(
         correct=gold == target,
         truncated=bool(record["truncated"]),
         evidence=record["evidence"] is not None,
+        parts=frozenset(_parts(record)) - {""},
         heats=tuple(_heat(row, record, figures) for row, record in by_row),
     )
 
@@ -238,7 +249,7 @@ def _segments(
         zip(record["unit_segments"] or (), record["unit_starts"] or (), record["unit_ends"] or (), strict=True)
     )
     scores = record["unit_scores"] or [None] * len(spans)
-    evidence = record["evidence"] or [False] * len(spans)
+    parts = _parts(record)
     # without a sign there is one end: a score below 0 ranks last, and has no colour
     sizes = (abs(score) if signed else score for score in scores if score is not None)
     largest = max(sizes, default=0.0)
@@ -250,14 +261,14 @@ def _segments(
         if sum(s == segment for s, _, _ in spans) > len(units) and cut and cut[-1].unit is None:
             # what follows the last unit that is shown holds the hidden ones
             cut.pop()
-        drawn.append(tuple(_piece(stretch, scores, evidence, largest, signed=signed) for stretch in cut))
+        drawn.append(tuple(_piece(stretch, scores, parts, largest, signed=signed) for stretch in cut))
     return tuple(drawn), len(spans) - len(shown)
 
 
 def _piece(
     stretch: Stretch,
     scores: Sequence[float | None],
-    evidence: Sequence[bool | None],
+    parts: Sequence[Part],
     largest: float,
     *,
     signed: bool,
@@ -267,8 +278,19 @@ def _piece(
         return Piece(text)
     score = scores[unit]
     if score is None:
-        return Piece(text, MISSING, evidence=bool(evidence[unit]), index=unit)
-    return Piece(text, _score(score), _level(score, largest, signed=signed), bool(evidence[unit]), unit)
+        return Piece(text, MISSING, part=parts[unit], index=unit)
+    return Piece(text, _score(score), _level(score, largest, signed=signed), parts[unit], unit)
+
+
+def _parts(record: Mapping[str, Any]) -> list[Part]:
+    """The part of every unit of an example."""
+    parts: list[Part] = [""] * len(record["unit_starts"] or ())
+    columns: tuple[Part, ...] = ("evidence", "necessary", "distractor")
+    for part in columns:
+        for unit, has in enumerate(record[part] or ()):
+            if has:
+                parts[unit] = part
+    return parts
 
 
 def _level(score: float, largest: float, *, signed: bool) -> str:

@@ -180,7 +180,8 @@ class _Pages:
                     # per-example tables are large, and this board's have been read for the last time
                     vars(stored).pop("examples", None)
             if shown:
-                files[href] = self._page("task.html", "../", task=task, shown=shown)
+                parts = frozenset().union(*(chosen.parts for _, chosen in shown))
+                files[href] = self._page("task.html", "../", task=task, shown=shown, parts=parts)
         if drawn:
             across = context([view for _, view in drawn])
             notes = {stored.result.label: stored.result.note for section, _ in drawn for stored in section.board}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from whybench.bench.causal.metrics import CAUSAL
-from whybench.bench.choices import UNRANKED
+from whybench.bench.choices import UNRANKED, EvidenceKind
 from whybench.bench.errors import UnknownNameError
 from whybench.bench.figures import FIGURES
 from whybench.bench.metric import Metric
@@ -23,6 +23,14 @@ Better = Literal["higher", "lower"]
 BETTER: dict[bool | None, Better | None] = {True: "higher", False: "lower", None: None}
 
 FAITHFULNESS, EVIDENCE, COST, COVERAGE = "Faithfulness", "Agreement with evidence", "Cost", "Coverage"
+# the same figures say two things: whether what decides was found, or whether people would have pointed at it
+HEADINGS: dict[EvidenceKind | None, str] = {
+    "planted": "Recovery of planted evidence",
+    "human": "Plausibility: agreement with people",
+    None: EVIDENCE,
+}
+# on which units it is the same as of all evidence, where the two are the same units
+_OF_ROLES = {"necessary_average_precision": "necessary units", "sufficient_average_precision": "a sufficient set"}
 
 
 @dataclass(frozen=True)
@@ -197,8 +205,16 @@ _SCORED = Column(
 )
 
 
-def figure_columns(names: Sequence[str]) -> tuple[Column, ...]:
-    """Columns of these figures in the protocol's order; UnknownNameError for one that the protocol does not have."""
+def figure_columns(names: Sequence[str], evidence: EvidenceKind | None = None) -> tuple[Column, ...]:
+    """Columns of these figures in the protocol's order.
+
+    Args:
+        names: The figures' names.
+        evidence: Where the evidence comes from: its figures are headed by what they then say.
+
+    Raises:
+        UnknownNameError: The protocol has no such figure.
+    """
     for name in names:
         if name not in FIGURES:
             raise UnknownNameError("metric", name, FIGURES)
@@ -207,8 +223,25 @@ def figure_columns(names: Sequence[str]) -> tuple[Column, ...]:
         for metric in metrics:
             if metric.name in names:
                 better = BETTER[metric.higher_is_better]
-                columns.append(Column(metric.name, metric.title, group, better, metric.formula))
+                heading = HEADINGS[evidence] if group == EVIDENCE else group
+                columns.append(Column(metric.name, metric.title, heading, better, metric.formula))
     return tuple(columns)
+
+
+def _without_twins(columns: Sequence[Column], results: Sequence[Result]) -> tuple[Column, ...]:
+    """Leave out a role's average precision that is that of all evidence in every row; the latter's help says so."""
+    twins = [
+        name
+        for name in _OF_ROLES
+        if any(name in result.figures for result in results)
+        and all(result.figures.get(name) == result.figures.get("average_precision") for result in results)
+    ]
+    said = "".join(f"; on this board also that of {_OF_ROLES[name]}" for name in twins)
+    return tuple(
+        replace(column, help=column.help + said) if column.key == "average_precision" else column
+        for column in columns
+        if column.key not in twins
+    )
 
 
 def described() -> dict[str, list[Metric]]:
@@ -222,7 +255,7 @@ def described() -> dict[str, list[Metric]]:
 def table(board: Board) -> Table:
     """The view of a board."""
     names = {name for stored in board.results for name in stored.result.figures}
-    figures = figure_columns(sorted(names))
+    figures = _without_twins(figure_columns(sorted(names), board.evidence), [stored.result for stored in board.results])
     costs = tuple(cost.column for cost in _COSTS)
     columns = (*figures, *costs, _SCORED) if board.results else ()
     rows = [

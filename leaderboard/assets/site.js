@@ -141,7 +141,8 @@
     }
     tip.hidden = !word;
     if (!word) return;
-    tip.textContent = word.title + (word.tagName === "U" ? " · evidence" : "");
+    const part = { evidence: " · evidence", necessary: " · necessary evidence", distractor: " · distractor" };
+    tip.textContent = word.title + (part[word.dataset.part] || "");
     const box = word.getBoundingClientRect();
     tip.style.left = `${Math.max(4, Math.min(box.left, innerWidth - tip.offsetWidth - 4))}px`;
     tip.style.top = `${box.bottom + 5}px`;
