@@ -6,6 +6,7 @@ import torch
 
 from whybench import Example, Method, Task, TaskData, load_method, load_task
 from whybench.bench.errors import EmptyTextError, LabelError, OperatorError, ParameterError, UnknownNameError
+from whybench.bench.recovery import RECOVERY
 from whybench.bench.runner import Plan, run, sample
 from whybench.bench.store import ResultStore
 from whybench.tasks.builtin import checkpoint
@@ -165,6 +166,43 @@ def test_examples_without_evidence_are_left_out_of_recovery(tmp_path):
     stored, _ = run_one(tmp_path, load_method("occlusion"), task, limit=None)
     assert stored.result.figures["average_precision"].examples == 1
     assert stored.result.figures["sufficiency"].examples == 2
+
+
+def test_roles_are_scored_kept_and_counted(tmp_path):
+    from whybench import Roles, Span
+
+    red, round_, blue = Span(0, 0, 3), Span(0, 4, 9), Span(0, 10, 14)
+    roles = Roles(necessary=(red,), sufficient=((red,), (round_,)), distractor=(blue,))
+    task = words(
+        Example("a", "red round blue", evidence=(red, round_), roles=roles),
+        Example("b", "red round blue", evidence=(red, round_)),
+        Example("c", "red round blue"),
+    )
+    stored, _ = run_one(tmp_path, load_method("occlusion"), task, limit=None)
+    figures = {name: stored.result.figures[name].examples for name, metric in RECOVERY.items()}
+    assert figures == {name: 2 if metric.role is None else 1 for name, metric in RECOVERY.items()}
+    rows = stored.examples.to_pylist()
+    columns = ("evidence", "necessary", "sufficient", "distractor")
+    assert [[row[name] for name in columns] for row in rows] == [
+        [[True, True, False], [True, False, False], [[0], [1]], [False, False, True]],
+        [[True, True, False], None, None, None],
+        [None, None, None, None],
+    ]
+    scores = np.array(rows[0]["unit_scores"])
+    assert rows[0]["distractors_ahead"] == np.mean(scores[2] > scores[:2])
+    assert rows[1]["distractors_ahead"] is None
+
+
+@pytest.mark.parametrize("kind", ["planted", "human", None])
+def test_a_result_says_where_the_evidence_comes_from(tmp_path, kind, monkeypatch):
+    task = words(Example("a", "red round"))
+    monkeypatch.setattr(type(task), "evidence", kind)
+    stored, _ = run_one(tmp_path, load_method("random"), task, limit=None)
+    assert stored.result.evidence == kind
+    monkeypatch.setattr(type(task), "evidence", None)
+    # it is no part of the spec: the cell stays the one that it is
+    again, _ = run_one(tmp_path, load_method("random"), task, limit=None)
+    assert again.result.cell == stored.result.cell and again.result.evidence == kind
 
 
 def test_a_long_text_is_cut_and_counted(tmp_path):

@@ -1,5 +1,6 @@
 """Results on disk: whole or not at all, whatever happens."""
 
+import hashlib
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 
+import pyarrow.parquet as pq
 import pytest
 
 from whybench import load_method, load_task
@@ -72,6 +74,29 @@ def test_what_was_written_is_read(finished):
     assert stored.result.figures["comprehensiveness"].mean == pytest.approx(mean)
     assert Result.from_json((stored.folder / "result.json").read_bytes()) == stored.result
     assert not any((finished.root / ".writing").iterdir())
+
+
+def test_a_result_from_before_roles_is_read(copied):
+    (cell,) = copied.cells.iterdir()
+    now = copied.read_all()[0]
+    roles = ["necessary", "sufficient", "distractor"]
+    new = ["evidence_iou", "span_f1", "necessary_average_precision", "sufficient_average_precision"]
+    record = json.loads((cell / "result.json").read_text())
+    assert record.pop("evidence") == "planted" and set(new) <= set(record["figures"])
+    for name in new:
+        del record["figures"][name]
+    (cell / "result.json").write_text(json.dumps(record))
+    pq.write_table(now.examples.drop_columns([*roles, *new]), cell / "examples.parquet")
+    files = {
+        name: hashlib.sha256((cell / name).read_bytes()).hexdigest() for name in ("result.json", "examples.parquet")
+    }
+    (cell / "manifest.json").write_text(json.dumps({"files": files}))
+    (old,) = copied.read_all()
+    assert old.result.evidence is None and old.result.spec == now.result.spec
+    assert "average_precision" in old.result.figures and "span_f1" not in old.result.figures
+    assert all(old.examples.column(name).null_count == len(old.examples) == 4 for name in roles)
+    assert old.examples.column("evidence") == now.examples.column("evidence")
+    assert [old.examples.schema.field(name) for name in roles] == [now.examples.schema.field(name) for name in roles]
 
 
 def test_a_second_run_does_only_what_is_missing(copied):

@@ -12,7 +12,7 @@ import numpy as np
 from whybench.bench import examples_table
 from whybench.bench.curves import Curves
 from whybench.bench.metrics import METRICS
-from whybench.bench.recovery import RECOVERY
+from whybench.bench.recovery import RECOVERY, Evidence
 from whybench.bench.schema import (
     Cost,
     Coverage,
@@ -62,6 +62,8 @@ class Made:
     weights: str = "weights"
     operator: str = "mask"
     evidence: bool = True
+    kind: str | None = "planted"
+    roles: bool = False
     examples: int = 30
     truncated: int = 0
     failed: Mapping[int, str] = field(default_factory=dict)
@@ -113,6 +115,7 @@ def common_of(made: Made, spec: Spec) -> dict[str, Any]:
         "note": made.note,
         "description": f"Source: {made.summary}\n\nAttributes:\n    n: Number of things.",
         "label_names": made.labels,
+        "evidence": made.kind if made.evidence else None,
         "environment": Environment(
             whybench="0.1.0",
             python="3.11.2",
@@ -136,7 +139,7 @@ def make(store: ResultStore, made: Made) -> StoredResult:
     if made.error is not None:
         return read(store.write(Result(status="failed", error=made.error, **common)))
     rows = [_row(made, index) for index in range(made.examples)]
-    names = [name for name in (*METRICS, *RECOVERY) if any(name in row for row in rows)]
+    names = [name for name in (*METRICS, *RECOVERY) if any(row.get(name) is not None for row in rows)]
     result = Result(
         status="finished",
         accuracy=float(np.mean([row["label"] == row["target"] for row in rows])),
@@ -146,7 +149,7 @@ def make(store: ResultStore, made: Made) -> StoredResult:
             truncated=made.truncated,
             failed=tuple(Failure(example=f"{made.task}-{i:04d}", reason=why) for i, why in made.failed.items()),
         ),
-        figures={name: _figure(name, [row[name] for row in rows if name in row]) for name in names},
+        figures={name: _figure(name, [row[name] for row in rows if row.get(name) is not None]) for name in names},
         report=dict(made.report),
         cost=Cost(
             timer="perf_counter",
@@ -203,8 +206,9 @@ def _row(made: Made, index: int) -> dict[str, Any]:
         "unit_segments": [0] * n,
         "unit_starts": [int(end) - len(word) for end, word in zip(ends, words, strict=True)],
         "unit_ends": [int(end) for end in ends],
-        "evidence": [place in planted for place in range(n)] if made.evidence else None,
     }
+    known = _evidence(made, planted, n) if made.evidence and index not in made.unknown_evidence else None
+    row |= examples_table.evidence_columns(known)
     if made.pairs:
         first = n // 2
         cut = int(ends[first - 1]) + 1
@@ -215,8 +219,6 @@ def _row(made: Made, index: int) -> dict[str, Any]:
             "unit_starts": [start - cut * (place >= first) for place, start in enumerate(row["unit_starts"])],
             "unit_ends": [end - cut * (place >= first) for place, end in enumerate(row["unit_ends"])],
         }
-    if index in made.unknown_evidence:
-        row["evidence"] = None
     if index in made.failed:
         return row | {"error": made.failed[index]}
     scores = noise.normal(size=n) * 0.4
@@ -237,11 +239,22 @@ def _row(made: Made, index: int) -> dict[str, Any]:
         "kept_p": curves.kept_p.tolist(),
         **{name: metric.value(curves) for name, metric in METRICS.items()},
     }
-    if row["evidence"] is not None:
-        truth = np.zeros(n, dtype=bool)
-        truth[planted] = True
-        row |= {name: metric.value(rank, truth) for name, metric in RECOVERY.items()}
+    if known is not None:
+        row |= {name: metric.value(rank, known) for name, metric in RECOVERY.items() if known.has(metric.role)}
     return row
+
+
+def _evidence(made: Made, planted: Sequence[int], n: int) -> Evidence:
+    """The planted words; with roles, the first of them is necessary, and the last word of the text is a distractor."""
+    first, last = np.arange(n) == planted[0], (np.arange(n) == n - 1) & ~np.isin(np.arange(n), planted)
+    return Evidence(
+        segments=((np.arange(n) >= n // 2) & made.pairs).astype(np.int64),
+        units=np.isin(np.arange(n), planted),
+        necessary=first & made.roles,
+        sufficient=(np.isin(np.arange(n), planted),) if made.roles else (),
+        distractor=last & made.roles,
+        roles=made.roles,
+    )
 
 
 def _curves(rank: np.ndarray, planted: np.ndarray, whole: float) -> Curves:

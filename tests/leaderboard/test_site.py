@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,8 @@ def test_every_figure_is_on_the_overview_with_its_interval(site: Path, results: 
     for stored in results:
         row = rows(page)[stored.result.label]
         cells = dict(zip(keys[1:], row.all("td"), strict=True))
-        assert set(stored.result.figures) == {*METRICS, *RECOVERY} <= set(cells)
+        of_all = {name for name, metric in RECOVERY.items() if metric.role is None}
+        assert set(stored.result.figures) == {*METRICS, *of_all} <= set(cells)
         for name, figure in stored.result.figures.items():
             assert cells[name].attributes["data-v"] == str(figure.mean)
             assert signs(figure.mean) in cells[name].text
@@ -78,7 +80,7 @@ def test_what_must_be_said_of_a_method_is_said_wherever_it_is_shown(site: Path, 
 
 def test_columns_say_their_direction_and_formula(site: Path) -> None:
     heads = {head.attributes["data-key"]: head for head in parse(site / "index.html").all("th", data_key=None)}
-    for metric in [*METRICS.values(), *RECOVERY.values()]:
+    for metric in [*METRICS.values(), *(metric for metric in RECOVERY.values() if metric.role is None)]:
         head = heads[metric.name]
         assert metric.formula in head.attributes["title"]
         assert ("↑" if metric.higher_is_better else "↓") in head.text
@@ -259,3 +261,25 @@ def test_the_same_results_give_the_same_bytes(results: list[StoredResult], site:
 
 def test_all_methods_of_the_factory_are_there(site: Path) -> None:
     assert set(rows(parse(site / "index.html"))) == {method.get("label", method["method"]) for method in METHODS}
+
+
+@pytest.mark.parametrize(
+    ("made", "legend"),
+    [
+        ({"roles": True}, ["double line: necessary evidence", "line: other evidence", "dotted: distractor"]),
+        ({}, ["line: evidence"]),
+        ({"evidence": False}, []),
+    ],
+)
+def test_the_legend_names_the_lines_that_are_drawn(tmp_path: Path, made: dict[str, Any], legend: list[str]) -> None:
+    store = ResultStore(tmp_path / "results")
+    make(store, Made(examples=4, **made))
+    build(store, tmp_path / "site")
+    (path,) = (tmp_path / "site" / "tasks").iterdir()
+    page = parse(path)
+    said = [span.text for span in page.one("div", _class="legend").all("span") if span.all("u")]
+    assert said == legend
+    drawn = {word.attributes["data-part"] for word in page.all("u", data_part=None, data_i=None)}
+    assert len(drawn) == len(legend)
+    style = (tmp_path / "site" / "assets" / "style.css").read_text(encoding="utf-8")
+    assert all(f'.heat [data-part="{part}"]' in style for part in drawn - {"evidence"})

@@ -181,11 +181,52 @@ def test_colours_follow_sign_and_size(store: ResultStore) -> None:
 
 def test_evidence_is_marked(store: ResultStore) -> None:
     stored = make(store, Made(examples=1))
-    marked = [piece.text for piece in views(store).views[0].heats[0].segments[0] if piece.evidence]
+    marked = [piece.text for piece in views(store).views[0].heats[0].segments[0] if piece.part == "evidence"]
     record = stored.examples.to_pylist()[0]
     spans = zip(record["unit_starts"], record["unit_ends"], record["evidence"], strict=True)
     assert marked == [record["text"][start:end] for start, end, evidence in spans if evidence]
     assert len(marked) == 2
+
+
+def test_the_parts_of_words_are_told_apart(store: ResultStore) -> None:
+    stored = make(store, Made(examples=4, roles=True))
+    shown = views(store)
+    assert shown.parts == {"evidence", "necessary", "distractor"}
+    for view, record in zip(shown.views, stored.examples.to_pylist(), strict=True):
+        pieces = {piece.index: piece for piece in view.heats[0].segments[0] if piece.index >= 0}
+        for part, column in (("necessary", "necessary"), ("distractor", "distractor")):
+            assert {i for i, p in pieces.items() if p.part == part} == {
+                i for i, has in enumerate(record[column]) if has
+            }
+        evidence = {i for i, has in enumerate(record["evidence"]) if has}
+        assert {i for i, p in pieces.items() if p.part in ("evidence", "necessary")} == evidence
+        assert all(piece.tag == ("u" if piece.part else "span") for piece in pieces.values())
+
+
+def test_the_heading_says_whose_evidence_it_is(store: ResultStore) -> None:
+    for kind, heading in (
+        ("planted", "Recovery of planted evidence"),
+        ("human", "Plausibility: agreement with people"),
+        (None, "Agreement with evidence"),
+    ):
+        make(store, Made(task=f"of_{kind}", kind=kind))
+        (board,) = [board for board in boards(store.read_all(), []) if board.spec.task.name == f"of_{kind}"]
+        assert dict(table(board).groups)[heading] == 4
+
+
+def test_a_role_that_changes_no_number_has_no_column_of_its_own(store: ResultStore) -> None:
+    make(store, Made(roles=True))
+    make(store, Made(method="gradient", roles=True, quality=0.5))
+    (board,) = boards(store.read_all(), [])
+    columns = {column.key: column for column in table(board).columns}
+    # the factory's smallest sufficient set is all of the evidence, and only one unit of it is necessary
+    assert "sufficient_average_precision" not in columns
+    assert {"necessary_average_precision", "distractors_ahead"} <= set(columns)
+    assert columns["average_precision"].help.endswith("; on this board also that of a sufficient set")
+    assert all("sufficient_average_precision" in stored.result.figures for stored in board.results)
+    # one row without it, as an older result has none, and nothing is the same any more
+    del board.results[0].result.figures["sufficient_average_precision"]
+    assert "sufficient_average_precision" in {column.key for column in table(board).columns}
 
 
 def test_a_long_text_is_cut_and_says_so(store: ResultStore) -> None:
