@@ -70,7 +70,9 @@ def run(
     operator: Annotated[
         str | None, typer.Option("--operator", help="mask, delete or pad; default: the task's.")
     ] = None,
-    unit: Annotated[str, typer.Option("--unit", help="What is removed: word or token.")] = "word",
+    unit: Annotated[
+        str | None, typer.Option("--unit", help="What is removed, word or token; default: the task's.")
+    ] = None,
     metric: Annotated[list[str] | None, typer.Option("--metric", help="Metric; repeatable; default: all.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seeds the sample and ties; a method has its own.")] = 0,
     device: Device = None,
@@ -340,7 +342,9 @@ def _data(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def _unit(text: str) -> UnitKind:
+def _unit(text: str | None) -> UnitKind | None:
+    if text is None:
+        return None
     for known in UNITS:
         if text == known:
             return known

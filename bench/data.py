@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from whybench.bench.errors import DataError, MissingColumnError
-from whybench.bench.task import Example
+from whybench.bench.hub import HubSplit
+from whybench.bench.task import Example, Span
 
 READERS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
+# per wanted name a column's possible names in the data, best first
+Columns = Mapping[str, Sequence[str]]
 SPLIT_NAMES = {
-    "validation": ("validation", "dev"),
-    "dev": ("dev", "validation"),
+    "validation": ("validation", "dev", "val"),
+    "dev": ("dev", "validation", "val"),
+    "val": ("val", "validation", "dev"),
     "test": ("test",),
     "train": ("train",),
 }
@@ -35,49 +40,75 @@ class SplitColumns:
     split: str
     revision: str
 
+    def rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Per row the id of its example (the split and the row's number in the data, from 0), and its values."""
+        for i, values in enumerate(zip(*self.columns.values(), strict=True)):
+            yield f"{self.split}-{i}", dict(zip(self.columns, values, strict=True))
+
 
 def read_rows(
-    dataset: str, revision: str, split: str, columns: Mapping[str, Sequence[str]], data: Path | None
+    dataset: str,
+    revision: str | None,
+    split: str,
+    columns: Columns | Sequence[Columns],
+    data: Path | None,
+    *,
+    branch: str = "main",
+    file: str | None = None,
+    prefix: str = "",
 ) -> SplitColumns:
     """Read some columns of one split.
 
     Args:
         dataset: Id of the Hub dataset.
-        revision: Its pinned commit.
-        split: The split; ``validation`` and ``dev`` stand for one another in local folders.
-        columns: Per wanted name the names that it may have in the data, best first.
+        revision: Its pinned commit; None where none is known, and the branch is read as it is.
+        split: The split; ``validation``, ``dev`` and ``val`` stand for one another in local folders.
+        columns: Per wanted name the names that it may have in the data, best first. Or several such layouts: the first
+            one that the data has all columns of.
         data: A local parquet, jsonl, json or csv file, or a folder with one per split, in place of the Hub.
+        branch: Branch of a dataset without a pinned commit.
+        file: The split's one file in the Hub repository, as in `HubSplit`.
+        prefix: What a local folder's file names may begin with, before the split.
 
     Raises:
         DataError: It cannot be read.
         MissingColumnError: A column has none of its names.
     """
-    if data is None:
-        table, where, digest = _from_hub(dataset, revision, split), f"the Hub dataset {dataset}", revision
-    else:
-        path = _local_file(data, split)
+    if data is not None:
+        path = local_file(data, split, prefix)
         table, where, digest = _from_file(path), str(path), f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
-        split = split if data.is_file() else path.stem
-    chosen = {wanted: _column(table.column_names, wanted, aliases, where) for wanted, aliases in columns.items()}
+        split = split if data.expanduser().is_file() else split_of(path, prefix)
+    elif file is None and revision is not None:
+        table, where, digest = HubSplit(dataset, revision, split).load(), f"the Hub dataset {dataset}", revision
+    else:
+        path, digest = HubSplit(dataset, revision, split, branch, file).download()
+        table, where = _from_file(path), f"the Hub dataset {dataset}"
+    chosen = _layout(table.column_names, [columns] if isinstance(columns, Mapping) else columns, where)
     if len(table) == 0:
         raise DataError(f"{where} has no rows in the split {split!r}.")
     return SplitColumns({wanted: list(table[name]) for wanted, name in chosen.items()}, split, digest)
 
 
-def examples_of(rows: SplitColumns, labels: Sequence[str]) -> list[Example]:
+def examples_of(
+    rows: SplitColumns, labels: Sequence[str], evidence: Sequence[tuple[Span, ...] | None] | None = None
+) -> list[Example]:
     """One example per row, from the columns ``text``, ``label`` and, where it is a pair, ``text_pair``.
 
     An example's id is the split and the row's number in the data, from 0.
 
+    Args:
+        rows: The columns.
+        labels: The labels' names.
+        evidence: Per row its evidence; None where the data says nothing about any.
+
     Raises:
         DataError: A text is none, or a label is neither an index nor one of the names.
     """
-    pairs = rows.columns.get("text_pair")
     examples = []
-    for i, (text, label) in enumerate(zip(rows.columns["text"], rows.columns["label"], strict=True)):
-        name = f"{rows.split}-{i}"
-        pair = None if pairs is None else text_of(pairs[i], name)
-        examples.append(Example(name, text_of(text, name), pair, label_index(label, labels, name)))
+    for i, (name, row) in enumerate(rows.rows()):
+        pair = text_of(row["text_pair"], name) if "text_pair" in row else None
+        spans = None if evidence is None else evidence[i]
+        examples.append(Example(name, text_of(row["text"], name), pair, label_index(row["label"], labels, name), spans))
     return examples
 
 
@@ -109,6 +140,37 @@ def text_of(value: Any, example: str) -> str:
     return value
 
 
+def list_of(value: Any, example: str) -> list[Any]:
+    """A list from what a dataset holds: a list, or JSON text of one; DataError, naming the example, where it is none.
+
+    Raises:
+        DataError: It is neither.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise DataError(f"example {example!r} has {value[:60]!r} where a list belongs; it is no JSON.") from error
+    if not isinstance(value, list):
+        raise DataError(f"example {example!r} has {value!r} where a list belongs.")
+    return value
+
+
+def _layout(present: Sequence[str], layouts: Sequence[Columns], where: str) -> dict[str, str]:
+    """Per wanted name the column, of the first layout that the data has all columns of."""
+    if len(layouts) == 1:
+        return {wanted: _column(present, wanted, aliases, where) for wanted, aliases in layouts[0].items()}
+    for layout in layouts:
+        found = {wanted: next((n for n in aliases if n in present), None) for wanted, aliases in layout.items()}
+        if None not in found.values():
+            return {wanted: name for wanted, name in found.items() if name is not None}
+    wanted = "; or ".join(", ".join(" or ".join(map(repr, aliases)) for aliases in one.values()) for one in layouts)
+    raise MissingColumnError(
+        f"{where} has the columns {', '.join(present)}; there must be {wanted}. "
+        "Rename its columns, or give other data with --data."
+    )
+
+
 def _column(present: Sequence[str], wanted: str, aliases: Sequence[str], where: str) -> str:
     for name in aliases:
         if name in present:
@@ -119,21 +181,17 @@ def _column(present: Sequence[str], wanted: str, aliases: Sequence[str], where: 
     )
 
 
-def _from_hub(dataset: str, revision: str, split: str) -> Any:
-    import datasets
-
-    try:
-        return datasets.load_dataset(dataset, revision=revision, split=split)
-    except Exception as error:  # the Hub client raises dozens of kinds, all of which mean: not to be had
-        raise DataError(
-            f"the Hub dataset {dataset} (revision {revision[:12]}, split {split!r}) could not be loaded: "
-            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'} "
-            "Without a network give local files of the same columns with --data TASK=PATH, "
-            "or fill the cache where there is one and set HF_HUB_OFFLINE=1."
-        ) from error
+def split_of(path: Path, prefix: str = "") -> str:
+    """The split that a file of a local folder is of: its name, without what it may begin with."""
+    return path.stem.removeprefix(prefix)
 
 
-def _local_file(data: Path, split: str) -> Path:
+def local_file(data: Path, split: str, prefix: str = "") -> Path:
+    """The file of a split: the given one, or the one of its name in a folder.
+
+    Raises:
+        DataError: There is none.
+    """
     data = data.expanduser()
     if data.is_file():
         if data.suffix not in READERS:
@@ -141,7 +199,8 @@ def _local_file(data: Path, split: str) -> Path:
         return data
     if not data.is_dir():
         raise DataError(f"there is no data file or folder {str(data)!r}. Give an existing one with --data TASK=PATH.")
-    for stem in SPLIT_NAMES.get(split, (split,)):
+    stems = SPLIT_NAMES.get(split, (split,))
+    for stem in (*(f"{prefix}{stem}" for stem in stems), *stems):
         for suffix in READERS:
             if (data / f"{stem}{suffix}").is_file():
                 return data / f"{stem}{suffix}"

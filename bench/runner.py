@@ -54,7 +54,7 @@ class Plan:
         split: The split; None takes each task's own.
         limit: Most examples of each task, a seeded sample; None takes all.
         operator: Removal operator; None takes the task's, or else the tokenizer's default.
-        unit: What is removed.
+        unit: What is removed; None takes the task's.
         metrics: Names of metrics; None computes all.
         seed: Seeds the sample, ties, and torch's random numbers while a method runs.
         device: Where the model runs; None takes the GPU where there is one.
@@ -72,7 +72,7 @@ class Plan:
     split: str | None = None
     limit: int | None = None
     operator: str | None = None
-    unit: UnitKind = "word"
+    unit: UnitKind | None = None
     metrics: Sequence[str] | None = None
     seed: int = 0
     device: str | None = None
@@ -172,7 +172,7 @@ def _run_task(plan: Plan, task: Task, store: ResultStore, observer: Observer) ->
     examples = in_model_order(examples, task.labels, scorer.labels, task=task.name, model=scorer.name)
     operator = operator_for(scorer, plan.operator or task.operator)
     observer.task_started(task, scorer, len(examples), data.left_out)
-    batch = _encode(scorer, examples).with_units(plan.unit)
+    batch = _encode(scorer, examples).with_units(plan.unit or task.unit)
     engine = ForwardEngine(scorer)
     batch = batch.with_target(torch.from_numpy(_originals(engine, batch, operator).argmax(axis=1)))
 
@@ -337,12 +337,21 @@ def _spec(
             split=data.split,
             examples=len(examples),
             example_ids=ids,
+            options=_options(task, examples),
         ),
         model=model,
         operator=operator,
-        unit=plan.unit,
+        unit=plan.unit or task.unit,
         metrics=plan.metric_names(),
         seed=plan.seed,
         dtype=str(explained.dtype).removeprefix("torch."),
         attention_implementation=explained.attention_implementation,
     )
+
+
+def _options(task: Task, examples: Sequence[Example]) -> dict[str, Any]:
+    """The task's options, and a digest of evidence that people marked: how it is read is no part of the data."""
+    options = dict(task.options())
+    if task.evidence == "human":
+        options["evidence"] = _digest([None if e.evidence is None else sorted(e.evidence) for e in examples])
+    return options

@@ -46,6 +46,7 @@ class TaskSpec(Record):
         split: The split.
         examples: How many.
         example_ids: Digest of their ids and gold labels, in order.
+        options: The task's own choices that they hang on, and where people marked the evidence a digest of it.
     """
 
     name: Name
@@ -54,6 +55,7 @@ class TaskSpec(Record):
     split: str
     examples: Count
     example_ids: Digest
+    options: dict[str, JsonValue] = {}
 
 
 class ModelSpec(Record):
@@ -99,7 +101,11 @@ class Spec(Record):
 
     def hash(self) -> str:
         """SHA-256 of the spec's canonical JSON."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        data = self.model_dump(mode="json")
+        # results from before there were any keep their hash
+        if not data["task"]["options"]:
+            del data["task"]["options"]
+        canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def cell(self) -> str:

@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-from whybench.bench.choices import EvidenceKind, OperatorName
+from whybench.bench.choices import EvidenceKind, OperatorName, UnitKind
 from whybench.bench.errors import DataError
 
 
@@ -111,9 +111,14 @@ class Task(ABC):
         default_model: Folder of a checkpoint that ships with the package, or the id of a Hub model; empty where there
             is none, and the user names one.
         default_model_revision: Commit of the Hub model.
+        unit: What is removed.
         operator: The primary removal operator; None takes the protocol's default for the tokenizer.
         evidence: ``"planted"`` (exact by construction), ``"human"`` or None.
+        rationale_threshold: Where several annotators marked the evidence, the share of them that must have marked a
+            word; None where that question does not arise.
         dataset: Id of the Hub dataset, None for generated data.
+        dataset_revision: Its pinned commit. None where no commit is known: the branch is read as it is today, and the
+            result has the commit that it stood at.
         licence: Licence of the data.
         citation: What to cite for the data.
     """
@@ -124,9 +129,12 @@ class Task(ABC):
     suite: ClassVar[str]
     default_model: ClassVar[str]
     default_model_revision: ClassVar[str | None] = None
+    unit: ClassVar[UnitKind] = "word"
     operator: ClassVar[OperatorName | None] = None
     evidence: ClassVar[EvidenceKind | None] = None
+    rationale_threshold: ClassVar[float | None] = None
     dataset: ClassVar[str | None] = None
+    dataset_revision: ClassVar[str | None] = None
     licence: ClassVar[str] = ""
     citation: ClassVar[str] = ""
 
@@ -142,3 +150,7 @@ class Task(ABC):
             DataError: The data cannot be read; the message says what to do.
             MissingColumnError: A column is not there.
         """
+
+    def options(self) -> dict[str, Any]:
+        """The task's own choices that the examples or their evidence hang on, as JSON: they are part of the spec."""
+        return {} if self.rationale_threshold is None else {"rationale_threshold": self.rationale_threshold}
