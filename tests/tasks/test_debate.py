@@ -135,6 +135,10 @@ def test_default_models_are_pinned():
     for name in ("sst2", *CASES):
         task = load_task(name)
         assert task.suite == "debate"
+        assert (task.unit, task.operator, task.evidence) == ("word", None, None)
+        assert task.licence
+        assert task.citation
+        assert task.options() == {}
         assert bool(task.default_model) == (name != "newsgroups20")
         if task.default_model:
             assert re.fullmatch("[0-9a-f]{40}", task.default_model_revision)

@@ -2,6 +2,7 @@
 
 import re
 import time
+from pathlib import Path
 
 import huggingface_hub
 import pyarrow as pa
@@ -329,6 +330,15 @@ def test_what_a_task_says_of_itself(name):
         assert "No commit of the Hub's parquet copy" in type(task).__doc__
     words = type(task).__doc__ + task.summary
     assert (name in ("hatexplain", "toxic_spans")) == ("Content warning" in words)
+
+
+def test_the_page_of_the_tasks_has_them_all():
+    page = Path(__file__).resolve().parents[2] / "docs" / "tasks.md"
+    if not page.is_file():
+        pytest.skip("docs/ is not part of the wheel")
+    rows = re.findall(r"^\| `(\w+)` \| `([\w/.-]+)`, (?:`(\w+)`|none known) \|", page.read_text(encoding="utf-8"), re.M)
+    wanted = {(name, (task := load_task(name)).dataset, (task.dataset_revision or "")[:12]) for name in SUITE}
+    assert set(rows) == wanted
 
 
 def test_pairs_keep_their_evidence_in_the_right_text(tmp_path):
