@@ -1,18 +1,19 @@
 """The command line. Heavy imports stay inside the commands, so that ``--help`` and ``list`` answer at once.
 
-Exit codes: 0 fine, 1 a cell failed, 2 wrong use or an error of `whybench.bench.errors`.
+Exit codes: 0 fine, 1 a cell or a check failed, 2 wrong use or an error of `whybench.bench.errors`.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whybench.bench import cli_add
 from whybench.bench.choices import CONTROL, FAMILIES, UNITS, UnitKind
+from whybench.bench.console import print_json, quiet
 from whybench.bench.errors import MethodError, ParameterError, StoreError, WhybenchError
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(cli_add.new, name="new")
+app.add_typer(cli_add.check, name="check")
 
 RESULTS = Path("results")
 DEFAULT_SUITE = "mini"
@@ -149,7 +152,7 @@ def _run(
     from whybench.leaderboard.site import build_site
     from whybench.leaderboard.text_table import print_overview
 
-    _quiet()
+    quiet()
     store = ResultStore(results)
     # what would stop the run at its end stops it here
     site = site or results / "site"
@@ -169,7 +172,7 @@ def _run(
     failed = [cell for cell in cells if cell.result.status == "failed"]
     if as_json:
         index = build_site(store.read_all(), store.read_failures(), site)
-        _print_json({"page": str(index), "results": [cell.result.model_dump(mode="json") for cell in cells]})
+        print_json({"page": str(index), "results": [cell.result.model_dump(mode="json") for cell in cells]})
     else:
         print_overview([cell for cell in cells if cell.result.status == "finished"], failed, Console())
         index = build_site(store.read_all(), store.read_failures(), site)
@@ -197,7 +200,7 @@ def explain(
     from whybench.bench.explanation import explain_text, to_html, to_terminal
     from whybench.bench.registry import load_method
 
-    _quiet()
+    quiet()
     name, parameters = _method(method)
     loaded = load_method(name, **parameters)
     explanation = explain_text(Classifier.from_pretrained(model, revision=revision, device=device), loaded, text, pair)
@@ -209,7 +212,7 @@ def explain(
                 f"{str(html)!r} cannot be written ({error.strerror}). Give another path with --html."
             ) from error
     if as_json:
-        _print_json(dataclasses.asdict(explanation))
+        print_json(dataclasses.asdict(explanation))
         return
     # names of labels and models are others' texts: nothing in them is markup
     console = Console(highlight=False, markup=False, emoji=False)
@@ -257,7 +260,7 @@ def list_(
 
     rows = rows_of(kind)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     table = Table(box=None, header_style="bold")
     for column in rows[0]:
@@ -277,10 +280,6 @@ def _scores_table(explanation: Explanation) -> Table:
     for (start, stop), score in zip(explanation.spans, explanation.scores, strict=True):
         table.add_row(Text(explanation.text[start:stop]), explanation.written(score))
     return table
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def _suite(name: str) -> list[str]:
@@ -349,13 +348,6 @@ def _unit(text: str | None) -> UnitKind | None:
         if text == known:
             return known
     raise ParameterError(f"--unit is {text!r}; it must be word or token.")
-
-
-def _quiet() -> None:
-    """Our own progress bar is the only one."""
-    import transformers
-
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def main() -> None:

@@ -29,7 +29,10 @@ exit code 2.
 from __future__ import annotations
 
 import difflib
+import re
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class WhybenchError(Exception):
@@ -113,3 +116,13 @@ class StoreError(WhybenchError):
 
 class CorruptResultError(StoreError):
     """A result folder whose files are missing, changed or not valid."""
+
+
+def reason_of(error: BaseException) -> str:
+    """What to record of an error: our own say what to do; of others where they were raised, by file name only."""
+    if isinstance(error, WhybenchError):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    # a result is published: folders of this machine, which can hold the user's name, are cut down to the last part
+    said = re.sub(r"(?<![\w.:/])(?:[A-Za-z]:)?[/\\](?:[^\s'\"/\\]+[/\\])+", "…/", str(error))
+    return f"{type(error).__name__}: {said} ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name})"

@@ -6,10 +6,7 @@ import datetime
 import hashlib
 import inspect
 import json
-import random
-import re
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,12 +25,13 @@ from whybench.bench.classifier import Classifier
 from whybench.bench.curves import Floats
 from whybench.bench.engine import ForwardEngine
 from whybench.bench.environment import environment
-from whybench.bench.errors import ParameterError, WhybenchError
+from whybench.bench.errors import ParameterError, reason_of
 from whybench.bench.labels import in_model_order
 from whybench.bench.matrices import MatrixMethod
 from whybench.bench.method import Method
 from whybench.bench.metrics import metrics_named
 from whybench.bench.operators import Remover, operator_for
+from whybench.bench.sample import sample
 from whybench.bench.schema import MethodSpec, ModelSpec, Result, Spec, TaskSpec
 from whybench.bench.scoring import require_float32
 from whybench.bench.source import source_hash
@@ -156,14 +154,6 @@ def run(plan: Plan, store: ResultStore, observer: Observer) -> list[StoredResult
     return [stored for task in plan.tasks for stored in _run_task(plan, task, store, observer)]
 
 
-def sample(data: TaskData, limit: int | None, seed: int) -> list[Example]:
-    """A seeded sample of the examples, in the order of the data: the first ones may all have one label."""
-    if limit is None or limit >= len(data.examples):
-        return list(data.examples)
-    chosen = sorted(random.Random(seed).sample(range(len(data.examples)), limit))
-    return [data.examples[i] for i in chosen]
-
-
 def _run_task(plan: Plan, task: Task, store: ResultStore, observer: Observer) -> list[StoredResult]:
     data = task.load(plan.data.get(task.name), plan.split)
     examples = sample(data, plan.limit, plan.seed)
@@ -244,20 +234,10 @@ def _run_method(
         )
     except Exception as error:  # noqa: BLE001  a method's own code: what it raises is recorded as the cell's failure
         result = Result(
-            status="failed", error=_reason(error), created=now, seconds=time.perf_counter() - began, **common
+            status="failed", error=reason_of(error), created=now, seconds=time.perf_counter() - began, **common
         )
         return read(store.write(result))
     return read(store.write(result, outcome.examples))
-
-
-def _reason(error: Exception) -> str:
-    """Our own errors say what to do; of others it says where they were raised, by file name only."""
-    if isinstance(error, WhybenchError):
-        return str(error)
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    # a result is published: folders of this machine, which can hold the user's name, are cut down to the last part
-    said = re.sub(r"(?<![\w.:/])(?:[A-Za-z]:)?[/\\](?:[^\s'\"/\\]+[/\\])+", "…/", str(error))
-    return f"{type(error).__name__}: {said} ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name})"
 
 
 def _classifiers(plan: Plan, task: Task) -> tuple[Classifier, Classifier]:

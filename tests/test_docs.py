@@ -2,8 +2,10 @@
 
 - ```` ```python ```` blocks are run; a ```` ```text ```` block that follows is what they print.
 - ```` ```python file=NAME ```` blocks are written to a file of that name.
-- ```` ```console ```` blocks are commands of whybench that succeed, in the same folder, in order. One that reads real
-  data is run where that is there.
+- ```` ```console ```` blocks are commands of whybench, or of pytest, that succeed, in the same folder, in order. One
+  that reads real data is run where that is there.
+- A ```` ```text printed ```` block that follows is what the last one prints, white space aside; ``…`` is any word, and
+  a line of it alone any lines.
 """
 
 import contextlib
@@ -11,12 +13,13 @@ import io
 import os
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\w+)(?: (?:file=)?(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def repository():
@@ -29,6 +32,17 @@ ROOT = repository()
 PAGES = [] if ROOT is None else [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 pytestmark = pytest.mark.skipif(ROOT is None, reason="docs/ is not part of the wheel")
+
+
+def agrees(printed, shown):
+    """Whether a command printed what a page shows."""
+    lines = [line.split() for line in shown.splitlines() if line.strip()]
+    wanted = "".join(
+        r"(?:.*\n)*?" if line == ["…"] else " ".join(re.escape(word).replace("…", r"\S+") for word in line) + r"\n"
+        for line in lines
+    )
+    got = "".join(" ".join(line.split()) + "\n" for line in printed.splitlines() if line.strip())
+    return re.fullmatch(wanted, got) is not None
 
 
 def whybench(arguments):
@@ -46,10 +60,11 @@ def whybench(arguments):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_examples_run(page, tmp_path, monkeypatch):
+def test_examples_run(page, tmp_path, monkeypatch, capsys):
     shared = Path(os.environ.get("WHYBENCH_SHARED", "../shared")).resolve()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setenv("COLUMNS", "120")
     blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
     for i, (kind, file, body) in enumerate(blocks):
         if kind == "python" and file:
@@ -62,6 +77,10 @@ def test_examples_run(page, tmp_path, monkeypatch):
                 assert printed.getvalue() == blocks[i + 1][2]
         elif kind == "console":
             for line in body.replace("\\\n", " ").splitlines():
+                capsys.readouterr()
+                if line.startswith("$ python -m pytest "):
+                    command = [sys.executable, *shlex.split(line.removeprefix("$ python"))]
+                    subprocess.run([*command, "-p", "no:cacheprovider"], check=True)
                 if not line.startswith("$ whybench"):
                     continue
                 arguments = shlex.split(line.removeprefix("$ whybench"))
@@ -72,6 +91,17 @@ def test_examples_run(page, tmp_path, monkeypatch):
                     # as written it takes minutes; two examples show that it runs
                     arguments += ["--limit", "2"] if "run" in arguments else []
                 assert whybench(arguments) == 0, line
+            if i + 1 < len(blocks) and blocks[i + 1][:2] == ("text", "printed"):
+                out = capsys.readouterr().out
+                assert agrees(out, blocks[i + 1][2]), out
+
+
+def test_what_agrees_with_a_page():
+    assert agrees("a  1.5 b\n\nlast /x/y\n", "a … b\nlast …\n")
+    assert agrees("a\nb\nc\nd\n", "a\n…\nd\n")
+    assert not agrees("a 1 b\n", "a 2 b\n")
+    assert not agrees("a\nb\n", "a\n")
+    assert not agrees("a 1 2 b\n", "a … b\n")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
@@ -129,7 +159,12 @@ def test_every_command_is_in_the_readme():
     from whybench.bench.cli import app
 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for command in app.registered_commands:
-        name = command.name or command.callback.__name__
+    below = [
+        (f"{group.name} ", command)
+        for group in app.registered_groups
+        for command in group.typer_instance.registered_commands
+    ]
+    for before, command in [("", command) for command in app.registered_commands] + below:
+        name = before + (command.name or command.callback.__name__)
         assert f"whybench {name}" in text, name
         assert command.callback.__doc__

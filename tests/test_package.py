@@ -49,7 +49,17 @@ def test_importing_whybench_imports_nothing_heavy():
     assert python(code).stdout == "[]\n"
 
 
-@pytest.mark.parametrize("command", [["--help"], ["list"], ["list", "tasks"], ["run", "--help"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["--help"],
+        ["list"],
+        ["list", "tasks"],
+        ["run", "--help"],
+        ["new", "task", "--help"],
+        ["check", "task", "--help"],
+    ],
+)
 def test_help_and_list_import_nothing_heavy(command):
     code = (
         "import sys\n"
@@ -60,6 +70,15 @@ def test_help_and_list_import_nothing_heavy(command):
     )
     done = python(code)
     assert done.stdout.endswith("[]\n"), done.stderr
+
+
+def test_writing_a_task_imports_nothing_heavy(tmp_path):
+    code = (
+        "import sys; from whybench.bench.cli import app\ntry: app(['new', 'task', 'quick'])\nexcept SystemExit: pass\n"
+    )
+    done = python(code + "print('torch' in sys.modules, 'datasets' in sys.modules)", cwd=tmp_path)
+    assert done.stdout.endswith("False False\n"), done.stderr
+    assert (tmp_path / "quick.py").is_file()
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -242,6 +242,14 @@ WRONG = {
     "explain nothing": (["explain", " ", "--model", XOR, "--method", "random"], "empty text"),
     "device": (["run", "--device", "gpu9"], "'gpu9' cannot be used"),
     "no such GPU": (["run", "--device", "cuda:99"], "'cuda:99' cannot be used"),
+    "new task's name": (["new", "task", "two words"], "'two words'; it must be letters"),
+    "new task's evidence": (["new", "task", "mine", "--evidence", "some"], "planted, human, none"),
+    "check of no task": (["check", "task", "xor_cue"], "Did you mean 'xor_cues'"),
+    "check of no file": (["check", "task", "gone.py"], "no task file named 'gone.py'"),
+    "check of no data": (["check", "task", "sst2", "--data", "gone"], "no data file or folder 'gone'"),
+    "check of no model": (["check", "task", "xor_cues", "--model", "./gone"], "no model folder './gone'"),
+    "check of none": (["check", "task", "xor_cues", "--limit", "0"], "limit is 0"),
+    "two reports": (["check", "task", "xor_cues", "--json", "--markdown"], "give one of the two"),
     "unknown option": (["run", "--colour"], "--colour"),
 }
 
@@ -266,6 +274,43 @@ def test_wrong_use_is_one_message_and_exit_code_2(case, home, monkeypatch, capsy
     assert message in " ".join(printed.err.split())
     assert "Traceback" not in printed.err
     assert not (home / "untouched" / "cells").exists()
+
+
+def test_a_new_task_is_written_checked_and_run(home, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+    assert in_this_process(monkeypatch, "new", "task", "fresh", "--generated") == 0
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[:2] == ["fresh.py", "test_fresh.py"]
+    assert "whybench check task fresh.py" in printed
+    # exit code 1 while something is to do
+    assert in_this_process(monkeypatch, "check", "task", "fresh.py", "--json") == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert [f["check"] for f in answer["findings"] if f["status"] == "failed"] == ["declarations"]
+    text = (home / "fresh.py").read_text().replace("TODO", "Done")
+    (home / "fresh.py").write_text(f'{text}\n\nprint("not part of the report")\n')
+    assert in_this_process(monkeypatch, "check", "task", "fresh.py", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["passed"]
+    assert in_this_process(monkeypatch, "check", "task", "fresh.py", "--markdown") == 0
+    assert capsys.readouterr().out.startswith("### fresh.py, 200 examples of the split test\n\n| check |")
+    assert in_this_process(monkeypatch, "new", "task", "fresh") == 2
+    assert "fresh.py is there already" in capsys.readouterr().err
+
+
+def test_data_for_a_check_may_be_given_as_for_a_run(home, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+    (home / "good.csv").write_text("sentence,label\nred round,negative\nblue round,positive\n")
+    for data in ("good.csv", "sst2=good.csv"):
+        in_this_process(monkeypatch, "check", "task", "sst2", "--data", data, "--model", XOR, "--json")
+        found = {f["check"]: f["status"] for f in json.loads(capsys.readouterr().out)["findings"]}
+        assert (found["data"], found["model"], found["model_labels"]) == ("passed", "passed", "failed")
+
+
+def test_a_task_that_raises_is_a_finding_and_no_traceback(home):
+    (home / "wrecked.py").write_text("raise SystemExit('no')\n")
+    done = whybench("check", "task", "wrecked.py", cwd=home)
+    assert done.returncode == 1
+    assert "SystemExit: no (wrecked.py, line 1, in <module>)" in " ".join(done.stdout.split())
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_a_corrupt_result_is_named_and_nothing_is_harmed(first_run, home):

@@ -7,7 +7,8 @@ import torch
 from whybench import Example, Method, Task, TaskData, load_method, load_task
 from whybench.bench.errors import EmptyTextError, LabelError, OperatorError, ParameterError, UnknownNameError
 from whybench.bench.recovery import RECOVERY
-from whybench.bench.runner import Plan, run, sample
+from whybench.bench.runner import Plan, run
+from whybench.bench.sample import sample
 from whybench.bench.store import ResultStore
 from whybench.tasks.builtin import checkpoint
 from whybench.tests.bench.test_store import Silent
