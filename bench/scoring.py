@@ -15,8 +15,10 @@ from whybench.bench.classifier import Classifier
 from whybench.bench.curves import Curves, Floats, Ints
 from whybench.bench.engine import ForwardEngine, Progress
 from whybench.bench.errors import ModelError, NonFiniteScoresError, ScoresError, ScoreShapeError
-from whybench.bench.metrics import FaithfulnessMetric, metrics_named
+from whybench.bench.ferret import FerretMetric, ferret_values
+from whybench.bench.metrics import FaithfulnessMetric
 from whybench.bench.operators import Perturbation, Remover, operator_for
+from whybench.bench.profiles import profile_named
 
 PERTURBATIONS_AT_ONCE = 8192
 
@@ -27,46 +29,54 @@ def score(
     token_scores: Tensor,
     metrics: Iterable[str] | None = None,
     operator: str | None = None,
-    unit: UnitKind = "word",
+    unit: UnitKind | None = None,
     signed: bool = True,
     seed: int = 0,
+    profile: str = "whybench",
 ) -> dict[str, Tensor]:
-    """Score attributions, made with whybench or anywhere else, by protocol version 1.
+    """Score attributions, made with whybench or anywhere else, by protocol version 1 or another package's rules.
 
     Args:
         classifier: The classifier that they explain, in float32.
         batch: The texts, from `Classifier.encode`. Its target, or else the classifier's prediction, is frozen.
         token_scores: One score per token, ``[batch, tokens]``; higher says more important. Scores of special tokens
             and padding are not read.
-        metrics: Names of metrics; None computes all.
-        operator: ``mask``, ``delete`` or ``pad``; None takes the protocol's default for the tokenizer.
-        unit: Remove whole words, or single tokens.
+        metrics: Names of the profile's metrics; None computes all.
+        operator: ``mask``, ``delete`` or ``pad``; None takes the profile's, or the tokenizer's default.
+        unit: Remove whole words, or single tokens; None takes the profile's, or words.
         signed: Whether a negative score says "speaks against"; unsigned scores must not be negative.
-        seed: Ties are broken by a permutation seeded with it and the example's id.
+        seed: Ties are broken by a permutation seeded with it and the example's id; ``ferret`` has an order of its own.
+        profile: Whose rules to follow (`whybench.bench.profiles`): ``whybench``, ``eraser`` or ``ferret``.
 
     Returns:
-        Per metric a float64 tensor ``[batch]``.
+        Per metric a float64 tensor ``[batch]``; ferret's τ is NaN where ferret's is.
 
     Raises:
         ScoreShapeError, NonFiniteScoresError, ScoresError: The scores cannot be ranked.
-        OperatorError: The tokenizer cannot serve the operator.
+        OperatorError: The tokenizer cannot serve the operator or the profile.
+        ParameterError: An operator or unit that the profile pins, or a metric of another profile.
+        InputError: Pairs of texts, where the profile knows none.
         LabelError: The batch's target is not a label of the classifier, or not one per text.
         ModelError: The classifier is not in float32.
-        UnknownNameError: No such metric or operator.
+        UnknownNameError: No such metric, operator or profile.
     """
-    chosen = metrics_named(metrics)
+    rules = profile_named(profile)
+    chosen = rules.chosen(metrics)
+    operator, unit = rules.settings(operator, unit)
     checked = operator_for(classifier, operator)
     require_float32(classifier)
     if batch.target is not None:
         classifier.target(batch)
     batch = batch.with_units(unit)
     check_scores(batch, token_scores, signed=signed)
-    ranks = rankings(batch, [scores.numpy() for scores in batch.unit_scores(token_scores)], seed)
-    recorded = record_curves(ForwardEngine(classifier), batch, checked, range(len(batch)), ranks, chosen)
-    return {
-        metric.name: torch.tensor([metric.value(curves) for curves in recorded], dtype=torch.float64)
-        for metric in chosen
-    }
+    engine = ForwardEngine(classifier)
+    through_text = [metric for metric in chosen if isinstance(metric, FerretMetric)]
+    values = ferret_values(engine, batch, token_scores, through_text) if through_text else {}
+    if of_curves := [metric for metric in chosen if isinstance(metric, FaithfulnessMetric)]:
+        ranks = rankings(batch, [scores.numpy() for scores in batch.unit_scores(token_scores)], seed)
+        recorded = record_curves(engine, batch, checked, range(len(batch)), ranks, of_curves)
+        values |= {metric.name: [metric.value(curves) for curves in recorded] for metric in of_curves}
+    return {metric.name: torch.tensor(values[metric.name], dtype=torch.float64) for metric in chosen}
 
 
 def require_float32(classifier: Classifier) -> None:

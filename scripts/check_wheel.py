@@ -19,7 +19,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDERS = ("bench", "methods", "tasks", "leaderboard", "tests")
-DATA = ("bench/templates", "leaderboard/templates", "leaderboard/assets", "tasks/builtin/models")
+DATA = ("bench/templates", "leaderboard/templates", "leaderboard/assets", "tasks/builtin/models", "tests/compat")
 
 
 def build(out: Path) -> Path:

@@ -137,6 +137,18 @@ def test_the_protocol_page_names_every_figure():
         assert re.search(rf"^\| `{name}` \|.*\| {direction}", text, re.MULTILINE), name
 
 
+def test_the_protocol_page_names_every_profile_and_its_figures():
+    from whybench.bench.profiles import PROFILES
+
+    text = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    for profile in PROFILES.values():
+        assert re.search(rf"^\| rule \|.*`{profile.name}`", text, re.MULTILINE), profile.name
+        for name, metric in profile.metrics.items():
+            row = name if profile.name == "whybench" else f"{name}` of `{profile.name}"
+            direction = "higher" if metric.higher_is_better else "lower"
+            assert re.search(rf"^\| `{row}` \|.*\| {direction}", text, re.MULTILINE), row
+
+
 def test_the_protocol_page_names_the_constants_of_the_causal_suite():
     """They are in no spec, so that a change would go unseen beside older results: it is a new protocol version."""
     from whybench.bench.causal import example, minimality, moves

@@ -145,9 +145,10 @@ def test_the_pinned_signatures():
         "token_scores": empty,
         "metrics": None,
         "operator": None,
-        "unit": "word",
+        "unit": None,
         "signed": True,
         "seed": 0,
+        "profile": "whybench",
     }
     assert list(parameters(whybench.Classifier.from_pretrained)) == ["path_or_id", "revision", "device", "dtype"]
     assert list(parameters(whybench.load_method)) == ["name", "parameters"]
