@@ -34,6 +34,7 @@ class Batch:
         ids: Per example a name. Ties between scores are broken by a permutation seeded with it.
         truncated: Per example whether the text was longer than the model's limit.
         target: The label that is explained, ``[batch]``, int64; None: the model's own prediction.
+        contrast: Token ids of the continuation and of the foil, ``[batch, 2]``, int64; None where labels are classes.
     """
 
     input_ids: Tensor
@@ -47,6 +48,7 @@ class Batch:
     ids: tuple[str, ...]
     truncated: tuple[bool, ...]
     target: Tensor | None = None
+    contrast: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -108,6 +110,7 @@ class Batch:
             ids=pick(self.ids),
             truncated=pick(self.truncated),
             target=None if self.target is None else self.target[rows],
+            contrast=None if self.contrast is None else self.contrast[rows],
         )
 
     def with_target(self, target: Tensor) -> Batch:

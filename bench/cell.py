@@ -31,7 +31,6 @@ Progress = Callable[[str, int, int], None]
 class Outcome:
     """What a cell's result is made of; see `whybench.bench.schema.Result`."""
 
-    accuracy: float | None
     coverage: Coverage
     figures: dict[str, Figure]
     report: dict[str, ReportFigure]
@@ -106,7 +105,6 @@ def run_cell(
         for i, example in enumerate(examples)
     ]
     return Outcome(
-        accuracy=accuracy_of(examples, target),
         coverage=Coverage(
             examples=len(batch),
             scored=len(good),
@@ -226,9 +224,9 @@ def evidence_by_example(batch: Batch, examples: Sequence[Example]) -> list[Evide
     return [evidence_of(example, spans) for example, spans in zip(examples, batch.unit_spans, strict=True)]
 
 
-def accuracy_of(examples: Sequence[Example], target: Sequence[int]) -> float | None:
+def accuracy_of(examples: Sequence[Example], predicted: Sequence[int]) -> float | None:
     """Share of examples whose prediction is the gold label; None where none has one."""
-    gold = [example.label == target[i] for i, example in enumerate(examples) if example.label is not None]
+    gold = [example.label == predicted[i] for i, example in enumerate(examples) if example.label is not None]
     return float(np.mean(gold)) if gold else None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from whybench.bench.errors import ModelError, ParameterError
 
@@ -28,9 +28,24 @@ class Checkpoint(NamedTuple):
 
 
 def load_checkpoint(
-    path_or_id: str | Path, *, revision: str | None, device: str | torch.device | None, dtype: torch.dtype
+    path_or_id: str | Path,
+    *,
+    head: Any,
+    purpose: str,
+    revision: str | None,
+    device: str | torch.device | None,
+    dtype: torch.dtype,
 ) -> Checkpoint:
-    """Load a checkpoint; see `Classifier.from_pretrained`."""
+    """Load a checkpoint; see `Classifier.from_pretrained`.
+
+    Args:
+        path_or_id: A folder, or the id of a Hub model.
+        head: The transformers auto class that loads it, ``AutoModelFor…``.
+        purpose: What it must have been trained as, for messages.
+        revision: Commit, tag or branch of a Hub model.
+        device: Where to put it; None takes the GPU where there is one.
+        dtype: Precision of the weights.
+    """
     local = Path(path_or_id).expanduser()
     source = str(local) if local.exists() else str(path_or_id)
     if not local.exists() and (source.startswith((".", "/", "~")) or source.count("/") > 1):
@@ -38,7 +53,7 @@ def load_checkpoint(
     options: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
-        model, info = AutoModelForSequenceClassification.from_pretrained(
+        model, info = head.from_pretrained(
             source, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
         )
     except Exception as error:  # a broken file, an unknown kind: its libraries have no common error
@@ -54,7 +69,7 @@ def load_checkpoint(
         some = ", ".join(missing[:4]) + " …" * (len(missing) > 4)
         raise ModelError(
             f"{source!r} has no trained weights for {some}: explaining a random head would say nothing. "
-            "Give a checkpoint fine-tuned for sequence classification."
+            f"Give a checkpoint {purpose}."
         )
     return Checkpoint(
         _moved(model, device),

@@ -22,5 +22,10 @@ EvidenceKind = Literal["planted", "human"]
 Role = Literal["necessary", "sufficient", "distractor"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
+TaskKind = Literal["classification", "next_token"]
+TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
+# The labels of a next-token example: the target, and what it is explained against
+CONTRAST = ("continuation", "foil")
+
 Measure = Literal["faithfulness", "causal"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)

@@ -8,18 +8,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from whybench.bench.attention import AttentionRecord, Replacement, attention_pass, by_layer, record_of, watching
 from whybench.bench.batch import Batch
 from whybench.bench.checkpoint import load_checkpoint
 from whybench.bench.encoding import Texts, encode
-from whybench.bench.errors import LabelError, ModelError, ParameterError, UnsupportedArchitectureError
+from whybench.bench.errors import InputError, LabelError, ModelError, ParameterError, UnsupportedArchitectureError
+from whybench.bench.labels import labels_of
 from whybench.bench.positions import position_ids, position_offset, positions_of
+from whybench.bench.task import Example
 
 READOUT_LENGTH = 5
 NO_GRADIENT = "Use a method that needs no gradient (occlusion)."
@@ -38,6 +40,10 @@ class Classifier:
         positions: How tokens get their positions, and whether they keep them where others are padded out.
     """
 
+    # what loads a checkpoint, and what it must have been trained as
+    _head: ClassVar[Any] = AutoModelForSequenceClassification
+    _purpose: ClassVar[str] = "fine-tuned for sequence classification"
+
     def __init__(
         self,
         model: PreTrainedModel,
@@ -52,14 +58,7 @@ class Classifier:
         if model.config.pad_token_id != self.pad_id:
             # decoders find the last real token by the pad id, and refuse batches without one; -1 would be no token
             model.config.pad_token_id = self.pad_id
-        count = int(model.config.num_labels or 0)
-        id2label: dict[Any, Any] = model.config.id2label or {}
-        self.labels: tuple[str, ...] = tuple(str(id2label.get(i, i)) for i in range(count))
-        problem = model.config.problem_type
-        if problem not in (None, "single_label_classification"):
-            raise ModelError(f"{name} is trained for {problem}; whybench explains single-label classifiers.")
-        if count < 2:
-            raise ModelError(f"{name} has {count} label(s); a softmax probability means something from two labels on.")
+        self.labels = self._labels()
         self.max_length = self._max_length()
         self.positions = positions_of(model, self._ordinary_id)
 
@@ -71,7 +70,7 @@ class Classifier:
         revision: str | None = None,
         device: str | torch.device | None = None,
         dtype: torch.dtype = torch.float32,
-    ) -> Classifier:
+    ) -> Self:
         """Load a checkpoint: safetensors only, and no code from its repository is run.
 
         Args:
@@ -81,10 +80,12 @@ class Classifier:
             dtype: Precision of the weights. The protocol scores in float32.
 
         Raises:
-            ModelError: It cannot be loaded, or it has no trained classification head.
+            ModelError: It cannot be loaded, or it has no trained head for its purpose.
             ParameterError: There is no such device here.
         """
-        model, tokenizer, name, commit = load_checkpoint(path_or_id, revision=revision, device=device, dtype=dtype)
+        model, tokenizer, name, commit = load_checkpoint(
+            path_or_id, head=cls._head, purpose=cls._purpose, revision=revision, device=device, dtype=dtype
+        )
         return cls(model, tokenizer, name=name, revision=commit)
 
     # ---- what it is ----
@@ -130,6 +131,9 @@ class Classifier:
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
+    def _labels(self) -> tuple[str, ...]:
+        return labels_of(self.model.config, self.name)
+
     def _max_length(self) -> int:
         limits = [int(self.tokenizer.model_max_length)] if self.tokenizer.model_max_length < 10**9 else []
         positions = getattr(self.model.config, "max_position_embeddings", None)
@@ -153,10 +157,29 @@ class Classifier:
             InputError: Neither texts nor pairs.
             ModelError: The tokenizer gives a token that the model has no embedding for.
         """
-        has_segments = "token_type_ids" in self.tokenizer.model_input_names
-        batch = encode(
-            self.tokenizer, texts, ids, max_length=self.max_length, pad_id=self.pad_id, segments=has_segments
-        )
+        return self._checked(self._encoded(texts, ids))
+
+    def encode_examples(self, examples: Sequence[Example]) -> Batch:
+        """`encode` of a task's examples, under their ids.
+
+        Raises:
+            ParameterError: Some are pairs and some are not.
+        """
+        pairs = [(e.text, e.text_pair) for e in examples if e.text_pair is not None]
+        if pairs and len(pairs) != len(examples):
+            raise ParameterError(f"{len(pairs)} of {len(examples)} examples are pairs; a task has only pairs, or none.")
+        return self.encode(pairs or [e.text for e in examples], ids=[e.id for e in examples])
+
+    def unusable(self, examples: Sequence[Example]) -> dict[str, str]:
+        """Examples that this model cannot be asked about, and why: a classifier can be asked about every text."""
+        return {}
+
+    def _encoded(self, texts: Texts, ids: Sequence[str] | None) -> Batch:
+        segments = "token_type_ids" in self.tokenizer.model_input_names
+        return encode(self.tokenizer, texts, ids, max_length=self.max_length, pad_id=self.pad_id, segments=segments)
+
+    def _checked(self, batch: Batch) -> Batch:
+        """The batch where the model is; ModelError for a token that it has no embedding for."""
         largest = int(batch.input_ids.max())
         if largest >= self._vocabulary:
             raise ModelError(
@@ -177,9 +200,16 @@ class Classifier:
     # ---- forward passes ----
 
     def logits_from_ids(
-        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        contrast: Tensor | None = None,
     ) -> Tensor:
-        """Logits ``[batch, labels]`` from ids, mask and segments ``[batch, tokens]``, padded on the right."""
+        """Logits ``[batch, labels]`` from ids, mask and segments ``[batch, tokens]``, padded on the right.
+
+        ``contrast`` ``[batch, 2]`` is for models that are explained for the next token (`Batch.contrast`).
+        """
         inputs: dict[str, Tensor] = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids
@@ -187,12 +217,20 @@ class Classifier:
             # These models count positions by the pad id or the mask, so that a token replaced by padding would move all
             # that follow. The protocol's `pad` operator leaves positions where they are.
             inputs["position_ids"] = position_ids(input_ids, self.positions.first)
+        return self._forward(inputs, contrast)
+
+    def _forward(self, inputs: dict[str, Tensor], contrast: Tensor | None) -> Tensor:
+        if contrast is not None:
+            raise InputError(
+                f"{self.name} is a classifier, and was given a batch with a continuation and a foil; encode the texts "
+                "with the model that is to explain them."
+            )
         logits: Tensor = self.model(**inputs).logits
         return logits
 
     def logits(self, batch: Batch) -> Tensor:
         """Logits ``[batch, labels]``, with gradients where they are on."""
-        return self.logits_from_ids(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        return self.logits_from_ids(batch.input_ids, batch.attention_mask, batch.token_type_ids, batch.contrast)
 
     @torch.no_grad()
     def probabilities(self, batch: Batch) -> Tensor:

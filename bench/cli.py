@@ -186,24 +186,38 @@ def explain(
     model: Annotated[str, typer.Option("--model", help="Checkpoint folder or Hub id.")],
     method: Annotated[str, typer.Option("--method", help="NAME or FILE.py, parameters as NAME:key=value.")],
     pair: Annotated[str | None, typer.Option("--pair", help="Second text, for models of pairs.")] = None,
+    continuation: Annotated[
+        str | None,
+        typer.Option("--continuation", help='Explain why a language model goes on so, such as " she"; one token.'),
+    ] = None,
+    foil: Annotated[str | None, typer.Option("--foil", help='And not so, such as " he"; one token.')] = None,
     revision: Revision = None,
     device: Device = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write the explanation as a page.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Explain one prediction: the text with a colour for every word's score."""
+    """Explain one prediction, or a language model's next token: the text with a colour for every word's score."""
     import dataclasses
 
     from rich.console import Console
 
     from whybench.bench.classifier import Classifier
     from whybench.bench.explanation import explain_text, to_html, to_terminal
+    from whybench.bench.next_token import NextTokenModel
     from whybench.bench.registry import load_method
 
     quiet()
+    if (continuation is None) != (foil is None):
+        raise ParameterError(
+            f"--continuation is {continuation!r} and --foil {foil!r}; a next token is explained against another one: "
+            "give both, or for a classifier none."
+        )
     name, parameters = _method(method)
     loaded = load_method(name, **parameters)
-    explanation = explain_text(Classifier.from_pretrained(model, revision=revision, device=device), loaded, text, pair)
+    contrast = None if continuation is None or foil is None else (continuation, foil)
+    kind = Classifier if contrast is None else NextTokenModel
+    subject = kind.from_pretrained(model, revision=revision, device=device)
+    explanation = explain_text(subject, loaded, text, pair, contrast)
     if html is not None:
         try:
             html.write_text(to_html(explanation), encoding="utf-8")

@@ -118,6 +118,7 @@ class ForwardEngine:
         ids = np.full((len(perturbations), width), self.classifier.pad_id, dtype=np.int64)
         mask = np.zeros_like(ids)
         types = None if perturbations[0].types is None else np.zeros_like(ids)
+        pairs = [perturbation.contrast for perturbation in perturbations if perturbation.contrast is not None]
         for i, perturbation in enumerate(perturbations):
             length = len(perturbation.ids)
             ids[i, :length] = perturbation.ids
@@ -129,6 +130,7 @@ class ForwardEngine:
                 torch.from_numpy(ids).to(device),
                 torch.from_numpy(mask).to(device),
                 None if types is None else torch.from_numpy(types).to(device),
+                torch.from_numpy(np.stack(pairs)).long().to(device) if pairs else None,
             )
             answers = logits.double().softmax(dim=-1).cpu().numpy()
         if not np.isfinite(answers).all():
@@ -144,8 +146,8 @@ class ForwardEngine:
 
 def _key(perturbation: Perturbation) -> bytes:
     # the length first, so that two perturbations never share bytes by running into one another
-    types = b"" if perturbation.types is None else perturbation.types.tobytes()
-    content = b"".join(
-        (len(perturbation.ids).to_bytes(4, "little"), perturbation.ids.tobytes(), perturbation.mask.tobytes(), types)
+    parts = (perturbation.ids, perturbation.mask, perturbation.types, perturbation.contrast)
+    content = len(perturbation.ids).to_bytes(4, "little") + b"".join(
+        part.tobytes() for part in parts if part is not None
     )
     return hashlib.blake2b(content, digest_size=16).digest()

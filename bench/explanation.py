@@ -9,7 +9,9 @@ import torch
 from rich.text import Text
 
 from whybench.bench.classifier import Classifier
+from whybench.bench.errors import InputError
 from whybench.bench.method import Method
+from whybench.bench.next_token import NextTokenModel
 from whybench.bench.scoring import check_scores
 from whybench.bench.segments import Stretch, stretches
 
@@ -24,7 +26,7 @@ class Explanation:
     Attributes:
         method: The method's label.
         model: The model's name.
-        prediction: Name of the label that is explained.
+        prediction: Name of the label that is explained; of a next token, the continuation and what it is set against.
         probability: Its probability.
         text: The text; a pair's texts stand one after the other.
         spans: Per unit its characters in ``text``.
@@ -33,6 +35,7 @@ class Explanation:
         report: What the method reports about its answer.
         signed: Whether a negative score says "opposes"; else scores say only how much a unit matters.
         note: What must be said about the method.
+        contrast: The continuation and the foil, where a next token is explained.
     """
 
     method: str
@@ -46,10 +49,14 @@ class Explanation:
     report: dict[str, float]
     signed: bool = True
     note: str = ""
+    contrast: tuple[str, str] | None = None
 
     @property
     def caption(self) -> str:
         """What the colours say."""
+        if self.signed and self.contrast is not None:
+            continuation, foil = self.contrast
+            return f"Blue speaks for “{continuation}”, orange for “{foil}”."
         if self.signed:
             return "Blue supports the prediction, orange opposes it."
         return "The stronger the violet, the more it matters, for or against."
@@ -75,17 +82,37 @@ class Explanation:
         return [score / largest if largest else 0.0 for score in scores]
 
 
-def explain_text(classifier: Classifier, method: Method, text: str, text_pair: str | None = None) -> Explanation:
-    """Explain the classifier's prediction on one text or pair.
+def explain_text(
+    classifier: Classifier,
+    method: Method,
+    text: str,
+    text_pair: str | None = None,
+    contrast: tuple[str, str] | None = None,
+) -> Explanation:
+    """Explain the classifier's prediction on one text or pair, or a language model's next token.
+
+    Args:
+        classifier: The classifier.
+        method: The method.
+        text: The text.
+        text_pair: Second text of a pair.
+        contrast: For a `NextTokenModel` the continuation, which is explained, and the foil that it is set against.
 
     Raises:
         EmptyTextError: The text has no unit.
+        InputError: A contrast for a classifier, or what a language model cannot be asked about.
         MethodError: The method has no answer for this text.
         ScoresError: Its scores cannot be ranked.
     """
-    batch = classifier.encode([text] if text_pair is None else [(text, text_pair)])
+    texts = [text] if text_pair is None else [(text, text_pair)]
+    if isinstance(classifier, NextTokenModel):
+        batch = classifier.encode(texts, contrasts=None if contrast is None else [contrast])
+    elif contrast is not None:
+        raise InputError(f"{classifier.name} is a classifier; a continuation and a foil are for a language model.")
+    else:
+        batch = classifier.encode(texts)
     probabilities = classifier.probabilities(batch)[0]
-    target = int(probabilities.argmax())
+    target = int(classifier.target(batch, probabilities[None])[0])
     batch = batch.with_target(torch.tensor([target]))
     attribution = method.explain(classifier, batch)
     method.check(attribution, batch)
@@ -94,7 +121,7 @@ def explain_text(classifier: Classifier, method: Method, text: str, text_pair: s
     return Explanation(
         method=method.label(),
         model=classifier.name,
-        prediction=classifier.labels[target],
+        prediction=classifier.labels[target] if contrast is None else "“{}” against “{}”".format(*contrast),
         probability=float(probabilities[target]),
         text=text if text_pair is None else f"{text}\n{text_pair}",
         spans=tuple((s.start + shift * s.segment, s.end + shift * s.segment) for s in batch.unit_spans[0]),
@@ -103,6 +130,7 @@ def explain_text(classifier: Classifier, method: Method, text: str, text_pair: s
         report={name: float(figure[0]) for name, figure in attribution.report.items()},
         signed=method.signed,
         note=method.note,
+        contrast=contrast,
     )
 
 
@@ -159,7 +187,7 @@ def to_html(explanation: Explanation) -> str:
         model=html.escape(explanation.model),
         prediction=html.escape(explanation.prediction),
         probability=explanation.probability,
-        caption=explanation.caption,
+        caption=html.escape(explanation.caption),
         cut=" The text was longer than the model's limit and was cut." if explanation.truncated else "",
         note=f"<p><small>{html.escape(explanation.note)}</small></p>" if explanation.note else "",
         body="".join(body),

@@ -5,9 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from whybench.bench.errors import LabelError
+from whybench.bench.errors import LabelError, ModelError
 from whybench.bench.task import Example
+
+
+def labels_of(config: Any, model: str) -> tuple[str, ...]:
+    """The labels' names that a classifier's configuration gives, in the order of the label indices.
+
+    Raises:
+        ModelError: It has fewer than two, or is not one of which just one label holds.
+    """
+    count, problem = int(config.num_labels or 0), config.problem_type
+    names: dict[Any, Any] = config.id2label or {}
+    if problem not in (None, "single_label_classification"):
+        raise ModelError(f"{model} is trained for {problem}; whybench explains single-label classifiers.")
+    if count < 2:
+        raise ModelError(f"{model} has {count} label(s); a softmax probability means something from two labels on.")
+    return tuple(str(names.get(i, i)) for i in range(count))
 
 
 def in_model_order(

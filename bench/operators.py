@@ -24,11 +24,13 @@ class Perturbation(NamedTuple):
         ids: Token ids.
         mask: Attention mask.
         types: Segment ids, or None.
+        contrast: Token ids of the continuation and of the foil, ``[2]``; None where labels are classes.
     """
 
     ids: IdArray
     mask: IdArray
     types: IdArray | None
+    contrast: IdArray | None = None
 
 
 def operator_for(classifier: Classifier, name: str | None = None) -> OperatorName:
@@ -82,6 +84,7 @@ class Remover:
         self._ids = batch.input_ids.cpu().numpy().astype(np.int32)
         self._units = batch.units.cpu().numpy()
         self._types = None if batch.token_type_ids is None else batch.token_type_ids.cpu().numpy().astype(np.int32)
+        self._contrast = None if batch.contrast is None else batch.contrast.cpu().numpy().astype(np.int32)
 
     def perturb(self, index: int, removed: NDArray[np.bool_]) -> list[Perturbation]:
         """The example with sets of units removed.
@@ -96,19 +99,21 @@ class Remover:
         length = self._lengths[index]
         ids, units = self._ids[index, :length], self._units[index, :length]
         types = None if self._types is None else self._types[index, :length]
+        contrast = None if self._contrast is None else self._contrast[index]
         gone: NDArray[np.bool_] = removed[:, units] & (units >= 0)
         full = np.ones(length, dtype=np.int32)
         if self.operator == "mask":
-            return [Perturbation(row, full, types) for row in np.where(gone, np.int32(self._substitute), ids)]
+            return [Perturbation(row, full, types, contrast) for row in np.where(gone, np.int32(self._substitute), ids)]
         nothing_left: NDArray[np.bool_] = np.all(gone, axis=1)
         if not nothing_left.any():
             if self.operator == "pad":
                 masks = (~gone).astype(np.int32)
                 padded = np.where(gone, np.int32(self._substitute), ids)
-                return [Perturbation(row, mask, types) for row, mask in zip(padded, masks, strict=True)]
-            return [self._delete(ids, types, full, left) for left in ~gone]
+                return [Perturbation(row, mask, types, contrast) for row, mask in zip(padded, masks, strict=True)]
+            whole = Perturbation(ids, full, types, contrast)
+            return [self._delete(whole, left) for left in ~gone]
         empty = Perturbation(
-            np.array([self._placeholder], dtype=np.int32), full[:1], None if types is None else types[:1]
+            np.array([self._placeholder], dtype=np.int32), full[:1], None if types is None else types[:1], contrast
         )
         rows = []
         for k, gone_all in enumerate(nothing_left.tolist()):
@@ -116,6 +121,8 @@ class Remover:
         return rows
 
     @staticmethod
-    def _delete(ids: IdArray, types: IdArray | None, full: IdArray, left: NDArray[np.bool_]) -> Perturbation:
-        short = ids[left]
-        return Perturbation(short, full[: len(short)], None if types is None else types[left])
+    def _delete(whole: Perturbation, left: NDArray[np.bool_]) -> Perturbation:
+        short = whole.ids[left]
+        return Perturbation(
+            short, whole.mask[: len(short)], None if whole.types is None else whole.types[left], whole.contrast
+        )

@@ -44,7 +44,7 @@ class ProgressObserver:
 
     def task_started(self, task: Task, classifier: Classifier, examples: int, left_out: int) -> None:
         """See `whybench.bench.runner.Observer`."""
-        empty = f" (rows of the data without text, left out: {left_out})" if left_out else ""
+        empty = f" (rows with nothing to explain, left out: {left_out})" if left_out else ""
         self._print(f"{task.name}: {examples} examples{empty}, {classifier.name} on {classifier.device}")
 
     def cell_started(self, task: Task, method: Method) -> None:

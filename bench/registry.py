@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from whybench.bench.choices import FAMILIES
+from whybench.bench.choices import CONTRAST, FAMILIES, TASK_KINDS
 from whybench.bench.errors import MethodError, ParameterError, TaskError, UnknownNameError, WhybenchError
 from whybench.bench.listing import Kind, folder_of, names
 
@@ -136,6 +136,11 @@ def _checked(cls: type, kind: Kind) -> type:
         raise _ERRORS[kind](f"{what} has the name {name!r}; it must be letters, digits and underscores.")
     if kind == "method" and family not in FAMILIES:
         raise _ERRORS[kind](f"{what} has the family {family!r}; it must be one of {', '.join(FAMILIES)}.")
+    task_kind = getattr(cls, "kind", None)
+    if kind == "task" and task_kind not in TASK_KINDS:
+        raise TaskError(f"{what} has the kind {task_kind!r}; it must be one of {', '.join(TASK_KINDS)}.")
+    if task_kind == "next_token" and getattr(cls, "labels", None) != CONTRAST:
+        raise TaskError(f"{what} explains next tokens; its labels must be {CONTRAST}.")
     if inspect.isabstract(cls):
         missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
         raise _ERRORS[kind](f"{what} does not define {missing}.")

@@ -19,17 +19,18 @@ from whybench.bench.batch import Batch
 from whybench.bench.causal.cell import run_causal_cell
 from whybench.bench.causal.metrics import CAUSAL
 from whybench.bench.causal.shared import Shared
-from whybench.bench.cell import Outcome, run_cell
-from whybench.bench.choices import MEASURES, Measure, OperatorName, UnitKind
+from whybench.bench.cell import Outcome, accuracy_of, run_cell
+from whybench.bench.choices import MEASURES, Measure, OperatorName, TaskKind, UnitKind
 from whybench.bench.classifier import Classifier
 from whybench.bench.curves import Floats
 from whybench.bench.engine import ForwardEngine
 from whybench.bench.environment import environment
-from whybench.bench.errors import ParameterError, reason_of
+from whybench.bench.errors import InputError, ParameterError, reason_of
 from whybench.bench.labels import in_model_order
 from whybench.bench.matrices import MatrixMethod
 from whybench.bench.method import Method
 from whybench.bench.metrics import metrics_named
+from whybench.bench.next_token import NextTokenModel
 from whybench.bench.operators import Remover, operator_for
 from whybench.bench.sample import sample
 from whybench.bench.schema import MethodSpec, ModelSpec, Result, Spec, TaskSpec
@@ -37,6 +38,8 @@ from whybench.bench.scoring import require_float32
 from whybench.bench.source import source_hash
 from whybench.bench.store import ResultStore, StoredResult, read
 from whybench.bench.task import Example, Task, TaskData
+
+MODELS: dict[TaskKind, type[Classifier]] = {"classification": Classifier, "next_token": NextTokenModel}
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ class Observer(Protocol):
     """Told what goes on, for progress bars, logs and mirrors."""
 
     def task_started(self, task: Task, classifier: Classifier, examples: int, left_out: int) -> None:
-        """A task's examples and model are loaded; ``left_out`` rows of its data have no text."""
+        """A task's examples and model are loaded; ``left_out`` rows of its data have nothing to explain."""
 
     def cell_started(self, task: Task, method: Method) -> None:
         """A method is about to run on a task."""
@@ -156,15 +159,19 @@ def run(plan: Plan, store: ResultStore, observer: Observer) -> list[StoredResult
 
 def _run_task(plan: Plan, task: Task, store: ResultStore, observer: Observer) -> list[StoredResult]:
     data = task.load(plan.data.get(task.name), plan.split)
-    examples = sample(data, plan.limit, plan.seed)
     scorer, explained = _classifiers(plan, task)
     require_float32(scorer)
+    data = _usable(task, data, scorer)
+    examples = sample(data, plan.limit, plan.seed)
     examples = in_model_order(examples, task.labels, scorer.labels, task=task.name, model=scorer.name)
     operator = operator_for(scorer, plan.operator or task.operator)
     observer.task_started(task, scorer, len(examples), data.left_out)
-    batch = _encode(scorer, examples).with_units(plan.unit or task.unit)
+    batch = scorer.encode_examples(examples).with_units(plan.unit or task.unit)
     engine = ForwardEngine(scorer)
-    batch = batch.with_target(torch.from_numpy(_originals(engine, batch, operator).argmax(axis=1)))
+    predicted = _originals(engine, batch, operator).argmax(axis=1)
+    if batch.target is None:
+        batch = batch.with_target(torch.from_numpy(predicted))
+    accuracy = accuracy_of(examples, predicted.tolist())
 
     shared = Shared(engine, batch, operator, plan.seed) if plan.measure == "causal" else None
 
@@ -185,7 +192,7 @@ def _run_task(plan: Plan, task: Task, store: ResultStore, observer: Observer) ->
             stored = read(store.cells / spec.cell())
         else:
             observer.cell_started(task, method)
-            stored = _run_method(plan, task, method, explained, spec, store, outcome_of)
+            stored = _run_method(plan, task, method, explained, spec, accuracy, store, outcome_of)
         observer.cell_finished(stored, reused=reused)
         found.append(stored)
     return found
@@ -197,6 +204,7 @@ def _run_method(
     method: Method,
     explained: Classifier,
     spec: Spec,
+    accuracy: float | None,
     store: ResultStore,
     outcome_of: Callable[[Method, Spec], Outcome],
 ) -> StoredResult:
@@ -225,7 +233,7 @@ def _run_method(
             status="finished",
             created=now,
             seconds=time.perf_counter() - began,
-            accuracy=outcome.accuracy,
+            accuracy=accuracy,
             coverage=outcome.coverage,
             figures=outcome.figures,
             report=outcome.report,
@@ -246,10 +254,27 @@ def _classifiers(plan: Plan, task: Task) -> tuple[Classifier, Classifier]:
         raise ParameterError(f"a revision ({plan.model_revision!r}) was given without a model; name the model too.")
     source = plan.model or task.default_model
     revision = plan.model_revision if plan.model else task.default_model_revision
-    scorer = Classifier.from_pretrained(source, revision=revision, device=plan.device)
+    kind = MODELS[task.kind]
+    scorer = kind.from_pretrained(source, revision=revision, device=plan.device)
     if plan.dtype == torch.float32:
         return scorer, scorer
-    return scorer, Classifier.from_pretrained(source, revision=revision, device=plan.device, dtype=plan.dtype)
+    return scorer, kind.from_pretrained(source, revision=revision, device=plan.device, dtype=plan.dtype)
+
+
+def _usable(task: Task, data: TaskData, classifier: Classifier) -> TaskData:
+    """The data without the examples that the model cannot be asked about; they count as left out.
+
+    Raises:
+        InputError: No example is left; with the reason of the first.
+    """
+    reasons = classifier.unusable(data.examples)
+    if len(reasons) == len(data.examples) and reasons:
+        raise InputError(
+            f"{classifier.name} can be asked about none of the {len(reasons)} examples of {task.name}; "
+            f"the first, {data.examples[0].id!r}: {reasons[data.examples[0].id]}"
+        )
+    usable = [example for example in data.examples if example.id not in reasons]
+    return replace(data, examples=usable, left_out=data.left_out + len(reasons)) if reasons else data
 
 
 def model_spec(classifier: Classifier) -> ModelSpec:
@@ -276,13 +301,6 @@ def model_spec(classifier: Classifier) -> ModelSpec:
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _encode(classifier: Classifier, examples: Sequence[Example]) -> Batch:
-    pairs = [(e.text, e.text_pair) for e in examples if e.text_pair is not None]
-    if pairs and len(pairs) != len(examples):
-        raise ParameterError(f"{len(pairs)} of {len(examples)} examples are pairs; a task has only pairs, or none.")
-    return classifier.encode(pairs or [e.text for e in examples], ids=[e.id for e in examples])
 
 
 def _originals(engine: ForwardEngine, batch: Batch, operator: OperatorName) -> Floats:

@@ -200,7 +200,8 @@ def _curves(units: int, target: int, answers: Floats, removed_k: Ints, kept_k: I
         units=units,
         removed_k=removed_k,
         removed_p=removed[:, target],
-        removed_flipped=removed.argmax(axis=1) != target,
+        # of the first, from which nothing is removed: a given target need not be the prediction
+        removed_flipped=removed.argmax(axis=1) != answers[0].argmax(),
         kept_k=kept_k,
         kept_p=kept[:, target],
     )

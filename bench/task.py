@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from whybench.bench.choices import EvidenceKind, OperatorName, UnitKind
+from whybench.bench.choices import EvidenceKind, OperatorName, TaskKind, UnitKind
 from whybench.bench.errors import DataError
 
 
@@ -50,6 +50,9 @@ class Example:
         evidence: Characters that decide the label, as spans. None where the data does not say; empty where an
             annotator said "nothing".
         roles: What single pieces of it do, and what only looks like evidence. None where the data does not say.
+        continuation: In a next-token task what follows the text, a leading space included, and is explained: one token
+            of the model's tokenizer in that place.
+        foil: The token that it is explained against, the same way.
 
     Raises:
         DataError: A necessary span or a sufficient set's is no evidence, or a distractor is.
@@ -61,6 +64,8 @@ class Example:
     label: int | None = None
     evidence: tuple[Span, ...] | None = None
     roles: Roles | None = None
+    continuation: str | None = None
+    foil: str | None = None
 
     def __post_init__(self) -> None:
         if self.roles is None:
@@ -110,6 +115,8 @@ class Task(ABC):
         suite: The suite that the task belongs to.
         default_model: Folder of a checkpoint that ships with the package, or the id of a Hub model; empty where there
             is none, and the user names one.
+        kind: ``"classification"``, or ``"next_token"``: a causal language model is explained for what comes next, the
+            labels are ``("continuation", "foil")``, and every example has both.
         default_model_revision: Commit of the Hub model.
         unit: What is removed.
         operator: The primary removal operator; None takes the protocol's default for the tokenizer.
@@ -129,6 +136,7 @@ class Task(ABC):
     suite: ClassVar[str]
     default_model: ClassVar[str]
     default_model_revision: ClassVar[str | None] = None
+    kind: ClassVar[TaskKind] = "classification"
     unit: ClassVar[UnitKind] = "word"
     operator: ClassVar[OperatorName | None] = None
     evidence: ClassVar[EvidenceKind | None] = None

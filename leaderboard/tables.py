@@ -297,7 +297,7 @@ def _costs(result: Result) -> list[TableCell]:
     # a control makes no explanation, and so costs nothing that could be compared
     cells = [TableCell() if cost is None else TableCell(c.text(cost), c.value(cost), c.detail(cost)) for c in _COSTS]
     share = coverage.scored / coverage.examples if coverage.examples else 0.0
-    counts = ((coverage.truncated, "cut"), (coverage.left_out, "without text left out"))
+    counts = ((coverage.truncated, "cut"), (coverage.left_out, "with nothing to explain left out"))
     said = ", ".join(f"{count:,} {what}" for count, what in counts if count)
     return [*cells, TableCell(f"{coverage.scored:,}/{coverage.examples:,}", share, said)]
 

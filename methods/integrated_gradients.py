@@ -44,7 +44,7 @@ class IntegratedGradients(ReportingMethod):
         """Scores in logits, ``[batch, tokens]``, and the completeness deltas, ``[batch]``."""
         baseline = torch.where(batch.units >= 0, self._baseline_id(classifier), batch.input_ids)
         captum = LayerIntegratedGradients(classifier.logits_from_ids, classifier.embedding_layer)
-        others: tuple[Any, ...] = (batch.attention_mask, batch.token_type_ids)
+        others: tuple[Any, ...] = (batch.attention_mask, batch.token_type_ids, batch.contrast)
         target = classifier.target(batch)
         with classifier.gradients_for_inputs_only():
             gradients = captum.attribute(

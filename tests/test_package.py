@@ -17,6 +17,7 @@ PUBLIC = {
     "Classifier",
     "Example",
     "Method",
+    "NextTokenModel",
     "Roles",
     "Span",
     "Task",

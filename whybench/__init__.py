@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from whybench.bench.errors import WhybenchError
     from whybench.bench.evaluate_metrics import load_metric
     from whybench.bench.method import Attribution, Method
+    from whybench.bench.next_token import NextTokenModel
     from whybench.bench.registry import load_method, load_task
     from whybench.bench.scoring import score
     from whybench.bench.task import Example, Roles, Span, Task, TaskData
@@ -25,6 +26,7 @@ _HOMES = {
     "Classifier": "classifier",
     "Example": "task",
     "Method": "method",
+    "NextTokenModel": "next_token",
     "Roles": "task",
     "Span": "task",
     "Task": "task",
@@ -42,6 +44,7 @@ __all__ = [
     "Classifier",
     "Example",
     "Method",
+    "NextTokenModel",
     "Roles",
     "Span",
     "Task",

@@ -16,7 +16,6 @@ from whybench.bench.cell import (
     Answers,
     Outcome,
     Progress,
-    accuracy_of,
     buckets,
     evidence_by_example,
     explain_all,
@@ -102,7 +101,6 @@ def run_causal_cell(
             row |= {name: by_example.get(i) for name, by_example in values.items()}
         rows.append(row)
     return Outcome(
-        accuracy=accuracy_of(examples, shared.targets),
         coverage=Coverage(
             examples=len(batch),
             scored=len(good),

@@ -111,7 +111,7 @@ def measure(
             values |= _partly(shared, i, one, matrices)
             if distributions:
                 values |= _moved(shared, i, one, matrices, replaced, vectors, record.allowed)
-        drawn.append(figures | all_replaced(shared.own_logits(i), replaced, shared.targets[i], label))
+        drawn.append(figures | all_replaced(shared.own_logits(i), replaced, shared.decision(i), label))
     values |= {name: float(np.median([figures[name] for figures in drawn])) for name in drawn[-1]}
     if distributions and not control:
         values |= _flips(shared, i, one, first)
@@ -202,8 +202,8 @@ def _flips(shared: Shared, i: int, one: Batch, matrices: Sequence[Tensor]) -> di
     chance = [
         in_random_order(rows, generator(shared.seed, one.ids[0], "flip", layer)) for layer, rows in enumerate(matrices)
     ]
-    target = shared.targets[i]
+    decision = shared.decision(i)
     return {
-        "flip_mass": flip_mass(decide, losing(largest), target),
-        "random_flip_mass": flip_mass(decide, losing(chance), target),
+        "flip_mass": flip_mass(decide, losing(largest), decision),
+        "random_flip_mass": flip_mass(decide, losing(chance), decision),
     }

@@ -58,7 +58,7 @@ class Shared:
         """The classifier in float64, where what holds by construction shows as rounding errors of 1e-12."""
         model = copy.deepcopy(self.classifier.model).double()
         name, revision = self.classifier.name, self.classifier.revision
-        return Classifier(model, self.classifier.tokenizer, name=name, revision=revision)
+        return type(self.classifier)(model, self.classifier.tokenizer, name=name, revision=revision)
 
     def one(self, i: int) -> Batch:
         """One example as a batch of its own, without padding."""
@@ -85,6 +85,10 @@ class Shared:
         if i not in self._logits:
             self._logits[i] = logits_of(self.exact, self.one(i), [as_it_is], self.numbers(i))[0]
         return self._logits[i]
+
+    def decision(self, i: int) -> int:
+        """The label that the model gives the example; the target, where that is the prediction."""
+        return int(self.own_logits(i).argmax())
 
     @cached_property
     def specimens(self) -> dict[int, tuple[int, int]]:
@@ -145,6 +149,6 @@ class Shared:
             one = self.one(i)
             variants = [as_it_is, *(cut_out(one.units[0] == unit) for unit in new)]
             logits = logits_of(self.classifier, one, variants, self.numbers(i))
-            for unit, outcome in zip(new, erased(logits, self.targets[i]), strict=True):
+            for unit, outcome in zip(new, erased(logits, int(logits[0].argmax())), strict=True):
                 self._erased[i, unit] = outcome
         return [self._erased[i, unit] for unit in units]

@@ -28,12 +28,14 @@ class Planted(NamedTuple):
         evidence: Ascending indices of the words that decide the label.
         label: Index of the label.
         second: Index of the first word of the second text; None where there is one text.
+        contrast: In a next-token task the two words that may follow the text, those of the labels 0 and 1.
     """
 
     words: tuple[str, ...]
     evidence: tuple[int, ...]
     label: int
     second: int | None = None
+    contrast: tuple[str, str] | None = None
 
     @property
     def texts(self) -> tuple[str, str | None]:
@@ -83,7 +85,7 @@ class Recipe:
     """How a checkpoint is trained.
 
     Attributes:
-        layers: Layers of the BERT-style model; every one has 4 heads of 16.
+        layers: Layers of the model; every one has 4 heads of 16.
         length: Most tokens of an input, special tokens included.
         steps: Optimiser steps.
         batch: Examples in a step.
@@ -93,7 +95,7 @@ class Recipe:
         untouched: Share of the examples, after the curriculum, that lose no word.
         smoothing: Probability that is taken off the label and spread over all labels, so that curves do not saturate.
         auxiliary: Weight of a second loss that only training has: tell each word's part in the evidence from what
-            enters the last layer. 0 for none.
+            enters the last layer, or in a language model the word before it. 0 for none.
         blind: Share of the examples, after the curriculum, that lose all their evidence besides what else goes.
     """
 
@@ -200,9 +202,17 @@ class BuiltinTask(Task):
             )
         split = "test" if split is None else split
         planted = self.generate(split)
-        content = json.dumps([self.name, split, self.labels, planted])
+        # without what labels of classes do not have
+        content = json.dumps([self.name, split, self.labels, [one if one.contrast else one[:4] for one in planted]])
         examples = tuple(
-            Example(f"{split}-{index}", *one.texts, one.label, one.spans, self._spans(one))
+            Example(
+                f"{split}-{index}",
+                *one.texts,
+                one.label,
+                one.spans,
+                self._spans(one),
+                **({"continuation": f" {one.contrast[0]}", "foil": f" {one.contrast[1]}"} if one.contrast else {}),
+            )
             for index, one in enumerate(planted)
         )
         return TaskData(examples, split, hashlib.sha256(content.encode()).hexdigest()[:16])

@@ -40,7 +40,7 @@ SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
 class Inputs(NamedTuple):
-    """Encoded examples; every tensor is ``[examples, tokens]`` but ``labels`` ``[examples]``.
+    """Encoded examples; every tensor is ``[examples, tokens]`` but ``labels`` and ``contrast``.
 
     Attributes:
         ids: Token ids.
@@ -48,7 +48,8 @@ class Inputs(NamedTuple):
         attention: 1 on real tokens, 0 on padding.
         units: True on the tokens of words.
         evidence: True on the tokens of evidence words.
-        labels: Label indices.
+        labels: Label indices, ``[examples]``.
+        contrast: Token ids of the words of the two labels, ``[examples, 2]``; -1 where labels are classes.
     """
 
     ids: Tensor
@@ -57,6 +58,7 @@ class Inputs(NamedTuple):
     units: Tensor
     evidence: Tensor
     labels: Tensor
+    contrast: Tensor
 
     def rows(self, index: Tensor) -> Inputs:
         """The examples of these indices (or of this boolean mask)."""
@@ -67,7 +69,19 @@ class Inputs(NamedTuple):
         """What the model is called with: all but the columns that are padding everywhere."""
         width = int(self.attention.any(0).nonzero().max()) + 1
         columns = {"input_ids": self.ids, "token_type_ids": self.segments, "attention_mask": self.attention}
+        if self.next_token:
+            del columns["token_type_ids"]
         return {name: column[:, :width] for name, column in columns.items()}
+
+    @property
+    def next_token(self) -> bool:
+        """Whether the labels are words that may come next."""
+        return bool((self.contrast >= 0).all())
+
+    def at_end(self, outputs: Tensor) -> Tensor:
+        """Of ``[examples, tokens, ...]`` what stands at every example's last real token."""
+        last = (torch.arange(self.attention.shape[1]) * self.attention).argmax(1)
+        return outputs[torch.arange(len(last)), last]
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, examples: Sequence[Planted]) -> Inputs:
@@ -90,7 +104,19 @@ def encode(tokenizer: PreTrainedTokenizerFast, examples: Sequence[Planted]) -> I
             raise ValueError(f"every word must be one token of the vocabulary, got {' '.join(example.words)!r}")
         evidence[row, places[list(example.evidence)]] = True
     labels = torch.tensor([example.label for example in examples])
-    return Inputs(ids, encoding["token_type_ids"], encoding["attention_mask"], units, evidence, labels)
+    contrasts = [
+        tokenizer.convert_tokens_to_ids(list(example.contrast)) if example.contrast else [-1, -1]
+        for example in examples
+    ]
+    if any(tokenizer.unk_token_id in pair for pair in contrasts):
+        raise ValueError("every word that may come next must be one token of the vocabulary")
+    segments, attention = encoding["token_type_ids"], encoding["attention_mask"]
+    return Inputs(ids, segments, attention, units, evidence, labels, torch.tensor(contrasts))
+
+
+def operators_of(tokenizer: PreTrainedTokenizerFast) -> tuple[str, ...]:
+    """The removal operators that a tokenizer can serve."""
+    return tuple(name for name in OPERATORS if name != "mask" or tokenizer.mask_token_id is not None)
 
 
 def remove(tokenizer: PreTrainedTokenizerFast, inputs: Inputs, which: Tensor, operator: str) -> Inputs:
@@ -111,7 +137,8 @@ def remove(tokenizer: PreTrainedTokenizerFast, inputs: Inputs, which: Tensor, op
         return padded
     # What stays moves to the front in its old order; the removed tokens become padding behind it.
     order = torch.sort(padded.attention, dim=1, descending=True, stable=True).indices
-    moved = {name: column.gather(1, order) for name, column in padded._asdict().items() if name != "labels"}
+    rows = ("labels", "contrast")
+    moved = {name: column.gather(1, order) for name, column in padded._asdict().items() if name not in rows}
     return padded._replace(**moved)
 
 
@@ -120,6 +147,9 @@ def probabilities(model: Any, inputs: Inputs) -> Tensor:
     with torch.inference_mode():
         parts = [inputs.rows(index) for index in torch.arange(len(inputs.labels)).chunk(4)]
         logits = [model(**part.arguments).logits for part in parts]
+        if inputs.next_token:
+            ends = zip(parts, logits, strict=True)
+            logits = [part.at_end(outputs).gather(1, part.contrast) for part, outputs in ends]
     return torch.cat(logits).softmax(-1)
 
 
@@ -163,7 +193,7 @@ def measure(task: BuiltinTask, model: Any, tokenizer: PreTrainedTokenizerFast) -
     few = others & (ranks < inputs.evidence.sum(1, keepdim=True))
     half = others & (ranks < others.sum(1, keepdim=True) // 2)
     primary = task.operator or "mask"
-    for operator in OPERATORS:
+    for operator in operators_of(tokenizer):
         suffix = "" if operator == primary else f"_{operator}"
         without = {
             name: probabilities(model, remove(tokenizer, inputs, which, operator))
@@ -178,7 +208,7 @@ def measure(task: BuiltinTask, model: Any, tokenizer: PreTrainedTokenizerFast) -
             f"evidence_alone_probability{suffix}": right(without["others"]).mean(),
         }
     subject = Subject(task, model, tokenizer, examples, inputs)
-    for operator in OPERATORS:
+    for operator in operators_of(tokenizer):
         suffix = "" if operator == primary else f"_{operator}"
         found = by_role(subject, before, operator) | thinned(subject, operator)
         figures |= {f"{name}{suffix}": value for name, value in found.items()}

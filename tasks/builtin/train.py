@@ -13,6 +13,8 @@ A BERT-style classifier with a word-level tokenizer learns its task on one core 
   aspect_sentiment is .06 from chance on average where nothing can be known.
 - Labels are a little soft, so that probabilities do not saturate.
 
+A next-token task has a Llama-style language model instead, see :mod:`whybench.tasks.builtin.decoder`.
+
 The weights are written only if the figures of :mod:`whybench.tasks.builtin.checks` are all in their limits.
 """
 
@@ -39,13 +41,13 @@ import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+from transformers import BertConfig, BertForSequenceClassification, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import whybench.tasks
 from whybench.bench.errors import ModelError, UnknownNameError, WhybenchError
-from whybench.tasks.builtin import checkpoint
+from whybench.tasks.builtin import checkpoint, decoder
 from whybench.tasks.builtin.base import BuiltinTask, Recipe
-from whybench.tasks.builtin.checks import OPERATORS, Inputs, encode, failures, measure, remove
+from whybench.tasks.builtin.checks import Inputs, encode, failures, measure, operators_of, remove
 
 SLACK = 1e-3
 """Most by which a figure may differ between machines."""
@@ -72,7 +74,9 @@ def find(name: str) -> BuiltinTask:
 
 
 def build_tokenizer(task: BuiltinTask) -> PreTrainedTokenizerFast:
-    """A tokenizer with one token per word of the task, and BERT's special tokens."""
+    """A tokenizer with one token per word of the task, and BERT's or a language model's special tokens."""
+    if task.kind == "next_token":
+        return decoder.build_tokenizer(task)
     tokenizer = Tokenizer(
         models.WordLevel({word: i for i, word in enumerate((*SPECIAL, *task.vocabulary()))}, unk_token="[UNK]")
     )
@@ -91,8 +95,10 @@ def build_tokenizer(task: BuiltinTask) -> PreTrainedTokenizerFast:
     )
 
 
-def build_model(task: BuiltinTask, size: int) -> BertForSequenceClassification:
-    """A fresh classifier with ``size`` tokens; its weights come from torch's global generator."""
+def build_model(task: BuiltinTask, size: int) -> Any:
+    """A fresh classifier or language model of ``size`` tokens; its weights come from torch's global generator."""
+    if task.kind == "next_token":
+        return decoder.build_model(task, size)
     config = BertConfig(
         vocab_size=size,
         hidden_size=64,
@@ -135,7 +141,9 @@ def thin(tokenizer: PreTrainedTokenizerFast, batch: Inputs, progress: float, rec
         return remove(tokenizer, batch, batch.units & ~batch.evidence & (draws < rate), "delete")
     rates = torch.rand(count, 1) * (torch.rand(count, 1) >= recipe.untouched)
     spared = batch.evidence & (torch.rand(count, 1) < 0.5)
-    operator = OPERATORS[int(torch.multinomial(torch.tensor([0.6, 0.2, 0.2]), 1))]
+    operators = operators_of(tokenizer)
+    # "mask" as often as the others together, and where there is none the others alike
+    operator = operators[int(torch.multinomial(torch.tensor([0.6, 0.2, 0.2][-len(operators) :]), 1))]
     gone = batch.units & ~spared & (draws < rates)
     if recipe.blind:
         gone |= batch.evidence & (torch.rand(count, 1) < recipe.blind)
@@ -173,10 +181,31 @@ def train(task: BuiltinTask, seed: int) -> tuple[Any, PreTrainedTokenizerFast]:
     return model.eval(), tokenizer
 
 
+class LabelLoss(torch.nn.Module):
+    """Cross-entropy of the label, and the second loss where the recipe has one."""
+
+    def __init__(self, model: Any, tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe, self.mask_id = recipe, tokenizer.mask_token_id
+        self.finder = torch.nn.Linear(model.config.hidden_size, 1) if recipe.auxiliary else None
+
+    def forward(self, model: Any, batch: Inputs) -> Tensor:
+        """The loss of a thinned batch."""
+        output = model(**batch.arguments, output_hidden_states=self.finder is not None)
+        loss: Tensor = cross_entropy(output.logits, batch.labels, label_smoothing=self.recipe.smoothing)
+        if self.finder is not None:
+            # the last layer's input: its heads can then go where the evidence is
+            found = self.finder(output.hidden_states[-2])[..., 0]
+            words = (batch.units & (batch.attention == 1) & (batch.ids != self.mask_id))[:, : found.shape[1]]
+            evidence = batch.evidence[:, : found.shape[1]].float()
+            loss = loss + self.recipe.auxiliary * binary_cross_entropy_with_logits(found[words], evidence[words])
+        return loss
+
+
 def fit(model: Any, tokenizer: PreTrainedTokenizerFast, data: Inputs, recipe: Recipe) -> None:
     """Go through a recipe's steps; examples and removals are drawn from torch's global generator."""
-    finder = torch.nn.Linear(model.config.hidden_size, 1) if recipe.auxiliary else None
-    parameters = [*model.parameters(), *(finder.parameters() if finder else ())]
+    objective = decoder.NextTokenLoss(model, data, recipe) if data.next_token else LabelLoss(model, tokenizer, recipe)
+    parameters = [*model.parameters(), *objective.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.01)
 
     def rate(step: int) -> float:
@@ -188,14 +217,7 @@ def fit(model: Any, tokenizer: PreTrainedTokenizerFast, data: Inputs, recipe: Re
     for step in range(recipe.steps):
         batch = data.rows(torch.randint(len(data.labels), (recipe.batch,)))
         batch = thin(tokenizer, batch, step / recipe.steps, recipe)
-        output = model(**batch.arguments, output_hidden_states=finder is not None)
-        loss: Tensor = cross_entropy(output.logits, batch.labels, label_smoothing=recipe.smoothing)
-        if finder is not None:
-            # the last layer's input: its heads can then go where the evidence is
-            found = finder(output.hidden_states[-2])[..., 0]
-            words = (batch.units & (batch.attention == 1) & (batch.ids != tokenizer.mask_token_id))[:, : found.shape[1]]
-            evidence = batch.evidence[:, : found.shape[1]].float()
-            loss = loss + recipe.auxiliary * binary_cross_entropy_with_logits(found[words], evidence[words])
+        loss: Tensor = objective(model, batch)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -225,6 +247,8 @@ def write(task: BuiltinTask, model: Any, tokenizer: PreTrainedTokenizerFast, see
         raise ModelError(f"the checkpoint of {task.name!r} from seed {seed} is not written: " + "; ".join(missed))
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
+    # how to sample from a language model, which nobody does here
+    (folder / "generation_config.json").unlink(missing_ok=True)
     # safetensors writes for the owner alone; an installed package is read by others too.
     (folder / "model.safetensors").chmod(0o644)
     # Encoding with padding is remembered by the tokenizer, and would be saved with it.
@@ -263,7 +287,8 @@ def measure_again(task: BuiltinTask, folder: Path) -> dict[str, Any]:
         if found != wanted:
             raise ModelError(f"the {what} of {task.name!r} are {found}, and its card says {wanted}; train it anew.")
     # in eval mode, as everything that is loaded so
-    model = BertForSequenceClassification.from_pretrained(folder)
+    architecture = LlamaForCausalLM if task.kind == "next_token" else BertForSequenceClassification
+    model = architecture.from_pretrained(folder)
     with one_core(card["seed"]):
         figures = measure(task, model, PreTrainedTokenizerFast.from_pretrained(folder))
     wrong = failures(task, figures)

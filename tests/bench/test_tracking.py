@@ -302,6 +302,6 @@ def test_names_of_others_are_not_read_as_markup():
         result = SimpleNamespace(status="failed", label="[/NEG]", error="[/red] at :heart:")
         observer.cell_finished(SimpleNamespace(result=result), reused=False)
     text = printed.getvalue()
-    assert "[/NEG] :heart:: 4 examples (rows of the data without text, left out: 1), [/NEG] :heart: on cpu" in text
+    assert "[/NEG] :heart:: 4 examples (rows with nothing to explain, left out: 1), [/NEG] :heart: on cpu" in text
     assert "[/NEG] scoring" in text
     assert "[/NEG] failed: [/red] at :heart:" in text
