@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from whybench.tasks.aspect_sentiment import ASPECTS, AspectSentiment
-from whybench.tests.tasks.checkpoints import masked, probabilities
+from whybench.tests.tasks.checkpoints import probabilities, without
 
 TASK = AspectSentiment()
 CLAUSE = re.compile(r"the (?P<aspect>\w+) (was|seemed|felt)( (?P<negation>not|never|hardly))? (?P<opinion>\w+)")
@@ -86,7 +86,7 @@ def test_another_question_gets_another_answer():
 
 @pytest.mark.parametrize("piece", [0, 1, -1], ids=["the question", "the mention", "the opinion"])
 def test_each_piece_is_necessary(piece):
-    p = probabilities(TASK, [masked(one, [one.evidence[piece]]) for one in TASK.generate("test")])
+    p = probabilities(TASK, [without(one, [one.evidence[piece]]) for one in TASK.generate("test")])
     assert (p - 0.5).abs().mean() <= 0.1
 
 
@@ -99,7 +99,7 @@ def test_a_negation_that_is_not_there_turns_the_opinion():
 
 def test_a_masked_negation_is_still_seen():
     negated = [one for one in TASK.generate("test") if len(one.evidence) == 4]
-    kept = probabilities(TASK, [masked(one, [one.evidence[2]]) for one in negated]) > 0.5
+    kept = probabilities(TASK, [without(one, [one.evidence[2]]) for one in negated]) > 0.5
     assert 0.75 < kept.double().mean() < 0.95
 
 

@@ -17,14 +17,14 @@ from random import Random
 import pytest
 
 from whybench import load_task
-from whybench.bench.choices import ROLES
+from whybench.bench.choices import ROLES, TASK_KINDS
 from whybench.bench.errors import DataError
 from whybench.bench.listing import names
 from whybench.tasks.builtin import checkpoint
 from whybench.tasks.builtin.base import BuiltinTask
 from whybench.tasks.builtin.checks import failures
 from whybench.tasks.builtin.train import write
-from whybench.tests.tasks.checkpoints import masked, pretrained, probabilities, whole
+from whybench.tests.tasks.checkpoints import pretrained, probabilities, whole, without
 
 TASKS = [task for task in map(load_task, names("task")) if isinstance(task, BuiltinTask)]
 
@@ -74,18 +74,29 @@ def places(planted):
     return {(0, i) if second is None or i < second else (1, i - second) for i in planted.evidence}
 
 
+def ruled(rule, texts, contrast):
+    """Label, evidence and roles by the rule; the rule of a next-token task gives the word that comes next."""
+    label, evidence, roles = rule(*texts)
+    return (label if contrast is None else contrast.index(label)), evidence, roles
+
+
+def contrast_of(example):
+    return None if example.continuation is None else (example.continuation.strip(), example.foil.strip())
+
+
 def test_there_are_several_and_they_are_the_default_suite():
-    assert {"aspect_sentiment", "key_lookup", "majority", "xor_cues"} <= {task.name for task in TASKS}
+    assert {"aspect_sentiment", "induction", "key_lookup", "majority", "xor_cues"} <= {task.name for task in TASKS}
     assert {task.suite for task in TASKS} == {"mini"}
     assert any(task.load().examples[0].text_pair for task in TASKS)
+    assert {task.kind for task in TASKS} == set(TASK_KINDS)
 
 
 def test_label_and_evidence_follow_from_the_texts(task, data, rule):
     for split, loaded in data.items():
         for example in loaded.examples:
-            label, evidence, roles = rule(example.text, example.text_pair)
-            assert example.label == label
             texts = (example.text, example.text_pair)
+            label, evidence, roles = ruled(rule, texts, contrast_of(example))
+            assert example.label == label
 
             def words_of(spans, texts=texts):
                 return {(segment, texts[segment][:start].count(" ")) for segment, start, _ in spans}
@@ -99,9 +110,16 @@ def test_label_and_evidence_follow_from_the_texts(task, data, rule):
 
 
 def test_labels_are_balanced(task, data):
-    counts = Counter(example.label for example in data["train"].examples)
+    examples = data["train"].examples
+    if task.kind == "next_token":
+        # the label is always the continuation: its words are the classes
+        assert {example.label for example in examples} == {0}
+        for counts in (Counter(e.continuation for e in examples), Counter(e.foil for e in examples)):
+            assert all(abs(count / len(examples) - 1 / len(counts)) < 0.02 for count in counts.values())
+        return
+    counts = Counter(example.label for example in examples)
     assert set(counts) == set(range(len(task.labels)))
-    assert all(abs(count / task.sizes["train"] - 1 / len(task.labels)) < 0.02 for count in counts.values())
+    assert all(abs(count / len(examples) - 1 / len(task.labels)) < 0.02 for count in counts.values())
 
 
 def test_splits_are_apart(task, data):
@@ -143,7 +161,7 @@ def test_flip_and_resample_follow_the_rule(task, rule):
         assert evidence_words(resampled) == evidence_words(planted)
         assert [resampled.words[i] for i in others(resampled)] != [planted.words[i] for i in others(planted)]
         for one in (flipped, resampled):
-            assert rule(*one.texts)[:2] == (one.label, places(one))
+            assert ruled(rule, one.texts, one.contrast)[:2] == (one.label, places(one))
 
 
 def test_roles_are_those_that_the_task_declares(task, data):
@@ -193,7 +211,8 @@ class TestCheckpoint:
 
     def test_labels_and_tokenizer(self, task, examples):
         tokenizer, model = pretrained(task.default_model)
-        assert tuple(model.config.id2label[i] for i in range(len(task.labels))) == task.labels
+        if task.kind == "classification":
+            assert tuple(model.config.id2label[i] for i in range(len(task.labels))) == task.labels
         assert tokenizer.is_fast and tokenizer.model_max_length == task.recipe.length
         for example in examples:
             encoding = tokenizer(*example.texts)
@@ -220,32 +239,32 @@ class TestCheckpoint:
         assert (p > 0.5).double().mean() >= 0.98
 
     def test_without_evidence_it_is_chance(self, task, examples):
-        p = probabilities(task, [masked(e, e.evidence) for e in examples])
+        p = probabilities(task, [without(e, e.evidence) for e in examples])
         assert (p - 1 / len(task.labels)).abs().mean() <= 0.05
 
     def test_other_words_are_not_needed(self, task, examples):
         random = Random(3)
         before = probabilities(task, [whole(e) for e in examples])
-        after = probabilities(task, [masked(e, random.sample(others(e), len(e.evidence))) for e in examples])
+        after = probabilities(task, [without(e, random.sample(others(e), len(e.evidence))) for e in examples])
         assert ((before > 0.5) == (after > 0.5)).double().mean() >= 0.98
         assert (before - after).abs().mean() <= 0.01
-        assert probabilities(task, [masked(e, others(e)) for e in examples]).mean() >= 0.95
+        assert probabilities(task, [without(e, others(e)) for e in examples]).mean() >= 0.95
 
     def test_roles(self, task, examples):
         """By code of its own, with plain transformers."""
         roles = [task.roles_of(e) for e in examples]
         before = probabilities(task, [whole(e) for e in examples])
         p = probabilities(
-            task, [masked(e, [place]) for e, one in zip(examples, roles, strict=True) for place in one.necessary]
+            task, [without(e, [place]) for e, one in zip(examples, roles, strict=True) for place in one.necessary]
         )
         assert (p - 1 / len(task.labels)).abs().mean() <= 0.1
         alone = [
-            masked(e, {*range(len(e.words))} - {*places})
+            without(e, {*range(len(e.words))} - {*places})
             for e, one in zip(examples, roles, strict=True)
             for places in one.sufficient
         ]
         assert (probabilities(task, alone) > 0.5).double().mean() >= 0.98
-        after = probabilities(task, [masked(e, one.distractor) for e, one in zip(examples, roles, strict=True)])
+        after = probabilities(task, [without(e, one.distractor) for e, one in zip(examples, roles, strict=True)])
         assert ((before > 0.5) == (after > 0.5)).double().mean() >= 0.98
 
     def test_card_can_be_measured_again(self, task, data, folder, card, tmp_path, monkeypatch):

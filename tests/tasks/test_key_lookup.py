@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from whybench.tasks.key_lookup import KeyLookup
-from whybench.tests.tasks.checkpoints import masked, probabilities
+from whybench.tests.tasks.checkpoints import probabilities, without
 
 TASK = KeyLookup()
 COLOURS = {"red", "blue", "green", "black", "white", "yellow"}
@@ -49,5 +49,5 @@ def test_the_rest_is_drawn_anew():
 
 @pytest.mark.parametrize("pieces", [(0,), (1,), (2,), (3,), (2, 3)], ids=str)
 def test_each_piece_is_necessary(pieces):
-    p = probabilities(TASK, [masked(one, [one.evidence[piece] for piece in pieces]) for one in TASK.generate("test")])
+    p = probabilities(TASK, [without(one, [one.evidence[piece] for piece in pieces]) for one in TASK.generate("test")])
     assert (p - 0.5).abs().mean() <= 0.1

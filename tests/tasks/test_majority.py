@@ -4,7 +4,7 @@ from collections import Counter
 from random import Random
 
 from whybench.tasks.majority import Majority
-from whybench.tests.tasks.checkpoints import masked, probabilities
+from whybench.tests.tasks.checkpoints import probabilities, without
 
 TASK = Majority()
 BLAME = {"bad", "awful", "dreadful", "poor"}
@@ -45,15 +45,15 @@ def cue(one, majority):
 
 def test_each_of_the_majority_is_necessary_and_the_others_are_not():
     examples = TASK.generate("test")
-    tied = probabilities(TASK, [masked(one, [cue(one, True)]) for one in examples])
+    tied = probabilities(TASK, [without(one, [cue(one, True)]) for one in examples])
     assert (tied - 0.5).abs().mean() <= 0.1
-    clear = probabilities(TASK, [masked(one, [cue(one, False)]) for one in examples])
+    clear = probabilities(TASK, [without(one, [cue(one, False)]) for one in examples])
     assert (clear > 0.5).double().mean() >= 0.98
 
 
 def test_a_single_word_of_the_majority_is_enough_though_not_to_be_sure():
     examples = TASK.generate("test")
-    alone = [masked(one, [i for i in range(len(one.words)) if i != cue(one, True)]) for one in examples]
+    alone = [without(one, [i for i in range(len(one.words)) if i != cue(one, True)]) for one in examples]
     p = probabilities(TASK, alone)
     assert (p > 0.5).double().mean() >= 0.98
     assert 0.55 < p.mean() < 0.75
@@ -61,5 +61,5 @@ def test_a_single_word_of_the_majority_is_enough_though_not_to_be_sure():
 
 def test_one_kind_alone_speaks_for_itself():
     only = [[place for place in one.evidence if place != cue(one, False)] for one in TASK.generate("test")]
-    minority = [masked(one, rest) for one, rest in zip(TASK.generate("test"), only, strict=True)]
+    minority = [without(one, rest) for one, rest in zip(TASK.generate("test"), only, strict=True)]
     assert (probabilities(TASK, minority) < 0.5).double().mean() >= 0.98

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from whybench.tasks.xor_cues import XorCues
-from whybench.tests.tasks.checkpoints import masked, probabilities
+from whybench.tests.tasks.checkpoints import probabilities, without
 
 TASK = XorCues()
 LABELS = {("red", "round"): 0, ("red", "square"): 1, ("blue", "round"): 1, ("blue", "square"): 0}
@@ -41,5 +41,5 @@ def test_a_flip_changes_one_word_and_the_rest_is_drawn_anew():
 
 @pytest.mark.parametrize("which", [0, 1])
 def test_both_cues_are_necessary(which):
-    p = probabilities(TASK, [masked(one, [one.evidence[which]]) for one in TASK.generate("test")[:200]])
+    p = probabilities(TASK, [without(one, [one.evidence[which]]) for one in TASK.generate("test")[:200]])
     assert (p - 0.5).abs().mean() <= 0.1
