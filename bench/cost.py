@@ -77,6 +77,22 @@ class Counts:
     flops: int = 0
 
 
+class _NoModules:
+    """In place of torch's tracker of modules: only totals are read.
+
+    The tracker hooks into the gradients of every module's inputs, and torch refuses that where such an input is what a
+    gradient is asked for, as word embeddings are that go straight into a decoder's first layer.
+    """
+
+    parents = frozenset({"Global"})
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 @contextmanager
 def counting(model: nn.Module) -> Iterator[Counts]:
     """Count the model's passes and the operations in this block."""
@@ -92,7 +108,9 @@ def counting(model: nn.Module) -> Iterator[Counts]:
 
     handle = model.register_forward_hook(went_forward)
     try:
-        with FlopCounterMode(display=False, custom_mapping=_CPU_ATTENTION) as flops:
+        counter = FlopCounterMode(display=False, custom_mapping=_CPU_ATTENTION)
+        counter.mod_tracker = _NoModules()  # type: ignore[assignment]
+        with counter as flops:
             yield counts
     finally:
         handle.remove()

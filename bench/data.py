@@ -56,6 +56,7 @@ def read_rows(
     branch: str = "main",
     file: str | None = None,
     prefix: str = "",
+    config: str | None = None,
 ) -> SplitColumns:
     """Read some columns of one split.
 
@@ -69,19 +70,23 @@ def read_rows(
         branch: Branch of a dataset without a pinned commit.
         file: The split's one file in the Hub repository, as in `HubSplit`.
         prefix: What a local folder's file names may begin with, before the split.
+        config: Configuration of the Hub dataset, where it has several. It is then what the answer calls the split, and
+            what a file in a local folder is named after.
 
     Raises:
         DataError: It cannot be read.
         MissingColumnError: A column has none of its names.
     """
+    hub = HubSplit(dataset, revision, split, branch, file, config)
+    split = config or split
     if data is not None:
         path = local_file(data, split, prefix)
         table, where, digest = _from_file(path), str(path), f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
         split = split if data.expanduser().is_file() else split_of(path, prefix)
     elif file is None and revision is not None:
-        table, where, digest = HubSplit(dataset, revision, split).load(), f"the Hub dataset {dataset}", revision
+        table, where, digest = hub.load(), f"the Hub dataset {dataset}", revision
     else:
-        path, digest = HubSplit(dataset, revision, split, branch, file).download()
+        path, digest = hub.download()
         table, where = _from_file(path), f"the Hub dataset {dataset}"
     chosen = _layout(table.column_names, [columns] if isinstance(columns, Mapping) else columns, where)
     if len(table) == 0:

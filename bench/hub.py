@@ -25,6 +25,7 @@ class HubSplit:
         branch: Branch of a dataset without a pinned commit.
         file: The split's one file in the repository, with ``{split}`` for the split's name. None leaves finding the
             files to ``datasets.load_dataset``, which needs a commit.
+        config: Configuration of a dataset that has several.
     """
 
     dataset: str
@@ -32,10 +33,12 @@ class HubSplit:
     split: str
     branch: str = "main"
     file: str | None = None
+    config: str | None = None
 
     def __str__(self) -> str:
         where = f"revision {self.revision[:12]}" if self.revision else f"branch {self.branch}"
-        return f"the Hub dataset {self.dataset} ({where}, split {self.split!r})"
+        part = f"split {self.split!r}" if self.config is None else f"configuration {self.config!r}"
+        return f"the Hub dataset {self.dataset} ({where}, {part})"
 
     def load(self) -> Any:
         """The split's table, by ``datasets.load_dataset``.
@@ -46,7 +49,7 @@ class HubSplit:
         import datasets
 
         try:
-            table = datasets.load_dataset(self.dataset, revision=self.revision, split=self.split)
+            table = datasets.load_dataset(*self._names(), revision=self.revision, split=self.split)
         except Exception as error:  # the Hub client raises dozens of kinds, all of which mean: not to be had
             raise self._unavailable(error) from error
         # without a network datasets takes the latest commit in its cache, whichever that is
@@ -73,6 +76,9 @@ class HubSplit:
             raise DataError(f"{self} was read from {path}, which does not say of which commit it is.")
         self._check(commit[1])
         return Path(path), commit[1]
+
+    def _names(self) -> list[str]:
+        return [self.dataset, self.config] if self.config else [self.dataset]
 
     def _file(self) -> str:
         return (self.file or "").format(split=self.split)
@@ -117,7 +123,8 @@ class HubSplit:
     def _without_network(self) -> str:
         if self.file is None:
             command = (
-                f"python -c \"import datasets; datasets.load_dataset('{self.dataset}', revision='{self.revision}')\""
+                f'python -c "import datasets; datasets.load_dataset({", ".join(map(repr, self._names()))}, '
+                f"revision='{self.revision}')\""
             )
         else:
             command = (

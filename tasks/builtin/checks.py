@@ -104,11 +104,11 @@ def encode(tokenizer: PreTrainedTokenizerFast, examples: Sequence[Planted]) -> I
             raise ValueError(f"every word must be one token of the vocabulary, got {' '.join(example.words)!r}")
         evidence[row, places[list(example.evidence)]] = True
     labels = torch.tensor([example.label for example in examples])
-    contrasts = [
-        tokenizer.convert_tokens_to_ids(list(example.contrast)) if example.contrast else [-1, -1]
+    contrasts: list[list[Any]] = [
+        [tokenizer.convert_tokens_to_ids(word) for word in example.contrast] if example.contrast else [-1, -1]
         for example in examples
     ]
-    if any(tokenizer.unk_token_id in pair for pair in contrasts):
+    if any(tokenizer.unk_token_id in contrast for contrast in contrasts):
         raise ValueError("every word that may come next must be one token of the vocabulary")
     segments, attention = encoding["token_type_ids"], encoding["attention_mask"]
     return Inputs(ids, segments, attention, units, evidence, labels, torch.tensor(contrasts))

@@ -71,7 +71,7 @@ class NextTokenLoss(torch.nn.Module):
         super().__init__()
         self.recipe = recipe
         size = model.config.vocab_size
-        answers = torch.zeros(size).index_fill(0, data.contrast.unique(), 1.0)
+        answers = torch.zeros(size).index_fill(0, torch.unique(data.contrast), 1.0)
         self.any_answer = answers / answers.sum()
         self.before = torch.nn.Linear(model.config.hidden_size, size) if recipe.auxiliary else None
 

@@ -7,6 +7,7 @@ from torch import nn
 from whybench import Method, load_method
 from whybench.bench.cost import counting, explain_and_measure, milliseconds, peak_memory
 from whybench.bench.listing import entries
+from whybench.tests.models import FAMILIES, TEXTS, tiny_classifier
 
 CPU = torch.device("cpu")
 
@@ -48,6 +49,21 @@ def test_counts_of_a_layer_are_those_on_paper():
     # 2·5·8·3 forward, and as much again for each of the two gradients
     assert counts.flops == 3 * 2 * 5 * 8 * 3
     assert not head._forward_hooks
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_gradients_of_every_architecture_are_counted(family):
+    """Where word embeddings go straight into the first layer (Llama's kin), torch's tracker of modules would refuse."""
+    classifier = tiny_classifier(family)
+    batch = classifier.encode(TEXTS[:2]).with_target(torch.tensor([0, 1]))
+    with counting(classifier.model) as plain:
+        classifier.probabilities(batch)
+    for name in ("gradient", "integrated_gradients"):
+        with counting(classifier.model) as counts:
+            load_method(name, **({} if name == "gradient" else {"n_steps": 3})).attribute(classifier, batch)
+        assert counts.backward == 2 * (1 if name == "gradient" else 3)
+        # a gradient for the inputs alone: as many products again as the forward pass has, those of attention twice
+        assert counts.flops > 1.9 * plain.flops
 
 
 @pytest.mark.parametrize(

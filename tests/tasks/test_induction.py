@@ -5,6 +5,7 @@ from random import Random
 import pytest
 import torch
 
+from whybench import NextTokenModel
 from whybench.tasks.induction import Induction
 from whybench.tests.tasks.checkpoints import pretrained, probabilities, whole, without
 
@@ -63,3 +64,12 @@ def test_pairs_can_change_places():
         moved.append((" ".join([*(word for pair in pairs for word in pair), one.words[-1]]), None, 0, one.contrast))
     assert (probabilities(TASK, moved) > 0.5).double().mean() >= 0.99
     assert (probabilities(TASK, [whole(one) for one in examples]) > 0.5).all()
+
+
+def test_the_models_own_wrapper_says_the_same():
+    model, examples = NextTokenModel.from_pretrained(TASK.default_model, device="cpu"), TASK.load().examples[:50]
+    assert model.unusable(examples) == {}
+    batch = model.encode_examples(examples)
+    assert [len(batch.unit_spans[i]) for i in range(50)] == [len(one.text.split(" ")) for one in examples]
+    own = model.probabilities(batch)[:, 0]
+    assert (own - probabilities(TASK, [whole(one) for one in TASK.generate("test")[:50]])).abs().max() < 1e-5
