@@ -19,6 +19,7 @@
     │   └── NonFiniteScoresError
     ├── MethodError               a method that cannot be loaded, or that failed
     │   └── CertificateError      an answer that misses its own tolerance
+    ├── ComparisonError           figures that cannot be compared
     └── StoreError                results that cannot be read or written
         └── CorruptResultError
 
@@ -108,6 +109,10 @@ class MethodError(WhybenchError):
 
 class CertificateError(MethodError):
     """An answer that misses the tolerance of its own certificate."""
+
+
+class ComparisonError(WhybenchError):
+    """Figures that cannot be compared: they share no example, or there are none."""
 
 
 class StoreError(WhybenchError):

@@ -82,6 +82,11 @@ def schema(metrics: Iterable[str]) -> pa.Schema:
     return pa.schema([*_FIXED, *((name, pa.float64()) for name in metrics)])
 
 
+def required(metrics: Iterable[str]) -> list[str]:
+    """The columns that a table has in any case: those of the first results have no others."""
+    return [name for name in schema(metrics).names if name not in _SINCE_ROLES]
+
+
 def table(rows: Sequence[Mapping[str, Any]], metrics: Iterable[str]) -> pa.Table:
     """Rows to a table of `schema`; a column that a row does not have is null."""
     return _table(rows, schema(metrics))

@@ -20,7 +20,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from whybench.bench.errors import CorruptResultError, StoreError
-from whybench.bench.examples_table import completed, schema
+from whybench.bench.examples_table import completed, required
 from whybench.bench.schema import Digest, Result
 
 LEFT_OVER_SECONDS = 24 * 3600
@@ -62,15 +62,23 @@ class StoredResult:
     @cached_property
     def examples(self) -> pa.Table:
         """The per-example table (see `whybench.bench.examples_table`); CorruptResultError where it is not one."""
+        return completed(self._read(required(self.result.figures), None))
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Some columns of the per-example table; the others are not read. CorruptResultError as there."""
+        if "examples" in vars(self):
+            return self.examples.select(names)
+        return self._read(names, names)
+
+    def _read(self, wanted: Sequence[str], columns: Sequence[str] | None) -> pa.Table:
         try:
-            found = completed(pq.read_table(self.folder / EXAMPLES))
+            with pq.ParquetFile(self.folder / EXAMPLES) as file:
+                missing = [name for name in wanted if name not in file.schema_arrow.names]
+                if not missing:
+                    return file.read(columns=None if columns is None else list(columns))
         except (OSError, pa.ArrowException) as error:
             raise _corrupt(self.folder, f"{EXAMPLES} cannot be read: {error}") from error
-        wanted = schema(self.result.figures)
-        missing = [field.name for field in wanted if field.name not in found.column_names]
-        if missing:
-            raise _corrupt(self.folder, f"{EXAMPLES} has no column {', '.join(missing)}")
-        return found
+        raise _corrupt(self.folder, f"{EXAMPLES} has no column {', '.join(missing)}")
 
 
 class ResultStore:

@@ -18,6 +18,7 @@ from whybench.bench.schema import Cost, Result
 from whybench.bench.store import StoredResult
 from whybench.leaderboard.boards import Board
 from whybench.leaderboard.formatting import MISSING, count, interval, memory, number, significant
+from whybench.leaderboard.ranks import Standing, standings
 
 Better = Literal["higher", "lower"]
 BETTER: dict[bool | None, Better | None] = {True: "higher", False: "lower", None: None}
@@ -89,11 +90,13 @@ class Row:
         stored: The cell.
         name: The method's label, with what sets it apart from a row of the same label.
         cells: One per column.
+        standing: Its place by the table's first figure; None where the table ranks nothing, or not this row.
     """
 
     stored: StoredResult
     name: str
     cells: tuple[TableCell, ...]
+    standing: Standing | None = None
 
     @property
     def result(self) -> Result:
@@ -127,6 +130,11 @@ class Table:
     def rows(self) -> tuple[Row, ...]:
         """All finished rows."""
         return self.methods + self.references
+
+    @property
+    def ranked_by(self) -> Column | None:
+        """The figure that the rows are ranked by; None where fewer than two rows are ranked."""
+        return self.columns[0] if any(row.standing for row in self.methods) else None
 
     @property
     def figures(self) -> tuple[Column, ...]:
@@ -266,6 +274,9 @@ def table(board: Board) -> Table:
     methods = [row for row in rows if row.result.family not in UNRANKED]
     references = [row for row in rows if row.result.family in UNRANKED]
     methods = _marked(_sorted(methods, columns), columns)
+    # a zero by construction is no merit: the causal suite ranks nobody
+    if figures and board.measure == "faithfulness":
+        methods = _ranked(methods, figures[0].key)
     return Table(board, columns, tuple(methods), tuple(_sorted(references, columns)))
 
 
@@ -328,6 +339,13 @@ def _sorted(rows: list[Row], columns: Sequence[Column]) -> list[Row]:
         return (math.inf if value is None else sign * value, row.name)
 
     return sorted(rows, key=key)
+
+
+def _ranked(rows: list[Row], figure: str) -> list[Row]:
+    """Give a standing to every row that is complete and has the figure."""
+    ranked = [row for row in rows if row.complete and row.cells[0].value is not None]
+    found = standings([row.stored for row in ranked], [row.name for row in ranked], FIGURES[figure])
+    return [replace(row, standing=found.get(row.result.cell)) for row in rows]
 
 
 def _marked(rows: list[Row], columns: Sequence[Column]) -> list[Row]:

@@ -14,7 +14,7 @@ from whybench.bench.choices import UNRANKED
 from whybench.bench.store import StoredResult
 from whybench.leaderboard.attention_page import is_causal, leading, readable
 from whybench.leaderboard.boards import Board, boards
-from whybench.leaderboard.formatting import measured, number, visible
+from whybench.leaderboard.formatting import MISSING, measured, number, visible
 from whybench.leaderboard.tables import Column, Row, Table, TableCell, table
 
 # longer words of a heading are cut, longer names are folded
@@ -44,6 +44,12 @@ def print_overview(results: Sequence[StoredResult], failures: Sequence[StoredRes
             for part in _parts(view, console.width):
                 console.print(_drawn(view, part))
                 console.print()
+        if view.ranked_by:
+            console.print(
+                f"Rank: its 95 % interval, by {view.ranked_by.title.lower()}. Rows that share a letter do not differ "
+                "significantly.",
+                style="dim",
+            )
         if len(view.figures) < len(whole.figures):
             more = len(whole.figures) - len(view.figures)
             console.print(f"{more} more figures of each row are on the page “Is attention explanation?”.", style="dim")
@@ -72,7 +78,8 @@ def _parts(view: Table, width: int) -> list[list[int]]:
     """Indices of the columns of each table: as many beside each other as fit."""
     space = width - _names_width(view) - 1
     parts: list[list[int]] = [[]]
-    left = space
+    # the ranks stand in the first table alone
+    left = space - (_ranks_width(view) + _GAP if view.ranked_by else 0)
     for index in range(len(view.columns)):
         needed = _width(view, index) + _GAP
         if parts[-1] and needed > left:
@@ -85,6 +92,14 @@ def _parts(view: Table, width: int) -> list[list[int]]:
 
 def _names_width(view: Table) -> int:
     return min(_NAME, max(len(_name(row).plain) for row in view.rows))
+
+
+def _ranks_width(view: Table) -> int:
+    return max(len("Rank"), *(len(_rank(row)) for row in view.methods))
+
+
+def _rank(row: Row) -> str:
+    return f"{row.standing.interval} {row.standing.letters}" if row.standing else MISSING
 
 
 def _width(view: Table, index: int) -> int:
@@ -105,14 +120,17 @@ def _heading(column: Column) -> str:
 def _drawn(view: Table, part: Sequence[int]) -> RichTable:
     drawn = RichTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1), header_style="dim")
     drawn.add_column("Method", width=_names_width(view), overflow="fold")
+    ranked = view.ranked_by is not None and 0 in part
+    if ranked:
+        drawn.add_column("Rank\n", min_width=_ranks_width(view), no_wrap=True)
     for index in part:
         drawn.add_column(_heading(view.columns[index]), justify="right", min_width=_width(view, index), no_wrap=True)
     for row in view.methods:
-        drawn.add_row(_name(row), *(_cell(row.cells[index]) for index in part))
+        drawn.add_row(_name(row), *[_rank(row)] * ranked, *(_cell(row.cells[index]) for index in part))
     if view.references:
         drawn.add_section()
     for row in view.references:
-        drawn.add_row(_name(row), *(_cell(row.cells[index]) for index in part), style="dim")
+        drawn.add_row(_name(row), *[""] * ranked, *(_cell(row.cells[index]) for index in part), style="dim")
     return drawn
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from whybench import load_method
+from whybench.bench.comparison import compare
 from whybench.bench.engine import ForwardEngine
 from whybench.bench.listing import entries
 from whybench.bench.metrics import metrics_named
@@ -110,3 +111,10 @@ def test_solve_row_by_row_with_quadprog(bench, trained_rows):
 
 def test_bootstrap(bench):
     assert bench(bootstrap_intervals, np.random.default_rng(0).random((500, 30))).shape == (2, 30)
+
+
+def test_compare(bench):
+    """Means, pairs, tests, ranks and groups of 30 methods on 500 examples, from 10,000 resamples."""
+    values = np.random.default_rng(0).beta(2, 5, size=(500, 30)) + np.linspace(0, 0.1, 30)
+    found = bench(lambda: compare(values, [str(i) for i in range(30)], higher_is_better=True))
+    assert found.resamples == 10_000

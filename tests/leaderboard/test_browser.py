@@ -108,7 +108,7 @@ def test_every_column_sorts(page: Any, site: Path) -> None:
     page.goto((site / "index.html").as_uri())
     keys = page.locator('section[data-task="xor_cues"] th[data-key]').evaluate_all("all => all.map(h => h.dataset.key)")
     of_all_evidence = {name for name, metric in RECOVERY.items() if metric.role is None}
-    assert {"method", *METRICS, *of_all_evidence, "p50_ms", "coverage"} <= set(keys)
+    assert {"method", "rank", *METRICS, *of_all_evidence, "p50_ms", "coverage"} <= set(keys)
     for index, key in enumerate(keys):
         head(page, key).get_by_role("button").click()
         cells = page.locator(f'section[data-task="xor_cues"] tbody[data-ranked] tr > :nth-child({index + 1})')
@@ -147,6 +147,7 @@ def test_filters_hide_rows_and_can_be_shared(page: Any, site: Path) -> None:
 def test_a_link_to_a_table_is_not_a_filter(page: Any, site: Path) -> None:
     page.goto((site / "tasks/xor-cues.html").as_uri())
     page.get_by_role("link", name="See the table").click()
+    page.wait_for_load_state()
     assert len(names(page)) == 6
     assert "#xor-cues" in page.url
 

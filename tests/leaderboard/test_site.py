@@ -7,7 +7,9 @@ from whybench.bench.errors import UnknownNameError
 from whybench.bench.metrics import METRICS
 from whybench.bench.recovery import RECOVERY
 from whybench.bench.store import ResultStore, StoredResult
+from whybench.leaderboard.boards import boards
 from whybench.leaderboard.site import build_site
+from whybench.leaderboard.tables import table
 from whybench.tests.leaderboard.factory import METHODS, Made, make, suite
 from whybench.tests.leaderboard.page import Element, parse, rows
 
@@ -53,6 +55,19 @@ def test_every_figure_is_on_the_overview_with_its_interval(site: Path, results: 
         assert cells["p50_ms"].attributes["data-v"] == str(cost.p50_ms)
         assert cells["forward_equivalents"].attributes["data-v"] == str(cost.forward_equivalents)
         assert cells["coverage"].text == "30/30"
+
+
+def test_ranks_are_on_the_overview_and_on_the_page_of_the_method(site: Path, results: list[StoredResult]) -> None:
+    overview = rows(parse(site / "index.html"))
+    by_label = {parse(path).one("h1").text: parse(path) for path in sorted((site / "methods").iterdir())}
+    for row in table(boards(results, [])[0]).methods:
+        for found in (overview[row.name], rows(by_label[row.result.label])[row.name]):
+            cell = found.one("td", class_="rank")
+            assert row.standing is not None
+            assert cell.text == f"{row.standing.interval} {row.standing.letters}"
+            assert cell.attributes["data-v"] == str(row.standing.rank)
+            assert cell.attributes["title"] == row.standing.help
+    assert overview["random"].one("td", class_="rank").text == "–"
 
 
 def test_every_figure_is_on_the_page_of_its_method(site: Path, results: list[StoredResult]) -> None:

@@ -7,7 +7,9 @@ from rich.console import Console
 from whybench.bench.causal.metrics import CAUSAL
 from whybench.bench.store import ResultStore
 from whybench.leaderboard.attention_page import LEADING
+from whybench.leaderboard.boards import boards
 from whybench.leaderboard.formatting import measured
+from whybench.leaderboard.tables import table
 from whybench.leaderboard.text_table import print_overview
 from whybench.tests.leaderboard.causal_factory import causal_suite
 from whybench.tests.leaderboard.factory import Made, make, suite
@@ -41,6 +43,21 @@ def test_a_wide_terminal_gets_one_table(tmp_path: Path) -> None:
     suite(store)
     assert printed(store, 220).count("Method") == 1
     assert printed(store, 100).count("Method") > 1
+
+
+@pytest.mark.parametrize("width", [80, 220])
+def test_ranks_stand_beside_the_names_once(tmp_path: Path, width: int) -> None:
+    store = ResultStore(tmp_path)
+    results, _ = suite(store)
+    view = table(boards(results, [])[0])
+    text = printed(store, width)
+    assert text.count("Rank ") == 1
+    assert "Rank: its 95 % interval, by comprehensiveness." in " ".join(text.split())
+    first = text[: text.index("random (reference)")]
+    for row in view.methods:
+        assert row.standing is not None
+        (line,) = [line for line in first.splitlines() if line.startswith(f" {row.name} ")]
+        assert f" {row.standing.interval} {row.standing.letters} " in line
 
 
 def test_says_how_to_make_results(tmp_path: Path) -> None:

@@ -10,14 +10,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from whybench.bench.comparison import compare
+from whybench.bench.errors import CorruptResultError
 from whybench.bench.schema import Figure
-from whybench.bench.store import ResultStore, StoredResult
+from whybench.bench.store import ResultStore, StoredResult, read
 from whybench.leaderboard import formatting
 from whybench.leaderboard.boards import boards
 from whybench.leaderboard.command import command
 from whybench.leaderboard.curve_plot import GRID, MeanCurves, plot
 from whybench.leaderboard.heatmap import UNITS_PER_TEXT, ExampleViews, examples
+from whybench.leaderboard.ranks import spelled
 from whybench.leaderboard.tables import table
+from whybench.tests.leaderboard.causal_factory import causal_suite
 from whybench.tests.leaderboard.factory import WORDS, Made, make, suite
 
 
@@ -92,6 +96,74 @@ def test_rows_are_sorted_by_the_first_figure(store: ResultStore) -> None:
     values = [row.cells[0].value for row in view.methods]
     assert values == sorted(values, reverse=True)
     assert [row.name for row in view.references] == ["random"]
+
+
+def test_ranks_and_letters_are_those_of_the_comparison(store: ResultStore) -> None:
+    suite(store)
+    view = table(boards(*suite(store))[0])
+    assert view.ranked_by is not None
+    assert view.ranked_by.key == "comprehensiveness"
+    values = np.column_stack([row.stored.examples.column("comprehensiveness").to_numpy() for row in view.methods])
+    found = compare(values, [row.name for row in view.methods], higher_is_better=True)
+    for i, row in enumerate(view.methods):
+        standing = row.standing
+        assert standing is not None
+        assert standing.rank == found.ranks[i] == i + 1
+        ends = [float(end) for end in standing.interval.split("\u2013")]
+        assert (ends[0], ends[-1]) == tuple(found.rank_intervals[:, i])
+        assert standing.letters == spelled(found.letters[i])
+        for other, significant in zip(view.methods, found.significant[i], strict=True):
+            assert (other.name in standing.tied) == (not significant and other is not row)
+        assert standing.help.endswith(", ".join(standing.tied) or "significantly different from all others")
+    assert all(row.standing is None for row in view.references)
+
+
+def test_only_complete_rows_are_ranked_and_do_not_shorten_the_comparison(store: ResultStore) -> None:
+    for name, failed in (("a", {}), ("b", {}), ("c", {1: "no"})):
+        make(store, Made(method=name, failed=failed))
+    standings = {row.name: row.standing for row in table(boards(store.read_all(), [])[0]).methods}
+    assert standings["c"] is None
+    assert standings["a"] is not None
+    assert "of 30 examples" in standings["a"].help
+    assert not {"c"} & set(standings["a"].tied)
+
+
+def test_a_method_alone_has_no_rank(store: ResultStore) -> None:
+    make(store, Made())
+    view = table(boards(store.read_all(), [])[0])
+    assert view.ranked_by is None
+    assert view.methods[0].standing is None
+
+
+def test_examples_are_matched_by_their_id(store: ResultStore) -> None:
+    results = suite(store)[0]
+    expected = {row.name: row.standing for row in table(boards(results, [])[0]).methods}
+    stored = results[2]
+    order = np.random.default_rng(0).permutation(30)
+    vars(stored)["examples"] = stored.examples.take(order)
+    assert {row.name: row.standing for row in table(boards(results, [])[0]).methods} == expected
+
+
+def test_the_causal_suite_ranks_nobody(store: ResultStore) -> None:
+    view = table(boards(causal_suite(store), [])[0])
+    assert view.ranked_by is None
+
+
+def test_only_the_columns_that_are_asked_for_are_read(store: ResultStore) -> None:
+    stored = make(store, Made())
+    assert stored.columns(["sufficiency"]).column_names == ["sufficiency"]
+    assert "examples" not in vars(stored)
+    assert stored.columns(["sufficiency"]).equals(stored.examples.select(["sufficiency"]))
+    with pytest.raises(CorruptResultError, match="no column nothing"):
+        read(stored.folder).columns(["nothing"])
+
+
+@pytest.mark.parametrize(
+    ("groups", "text"),
+    [((0,), "a"), ((0, 1), "ab"), ((1, 2, 3, 4), "b\u2013e"), ((0, 2), "a c"), ((0, 1, 2, 26), "a\u2013c aa")],
+)
+def test_letters_in_a_row_are_written_as_a_stretch(groups: tuple[int, ...], text: str) -> None:
+    assert spelled(groups) == text
 
 
 def test_examples_are_the_first_and_the_most_disputed(store: ResultStore) -> None:

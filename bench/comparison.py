@@ -1,0 +1,239 @@
+"""Which methods differ, by the statistics of protocol version 1: paired tests, rank intervals and tie groups.
+
+Everything comes from one set of bootstrap resamples of the examples. A resample has a mean for every method, so that
+the difference of two methods, and the rank of each, in that resample follow from the means.
+
+Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap (intervals); Hall & Wilson 1991, Biometrics 47
+(the test); Holm 1979, Scandinavian Journal of Statistics 6; Piepho 2004, Journal of Computational and Graphical
+Statistics 13 (letters).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whybench.bench.errors import ComparisonError
+from whybench.bench.statistics import RESAMPLES, percentile_intervals, resampled_means
+
+ALPHA = 0.05
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Methods on the examples that all of them have a figure of. Nothing in it is a NaN.
+
+    Attributes:
+        names: The methods, in the order of all that follows.
+        examples: Examples that were compared.
+        left_out: Examples that at least one method has no figure of.
+        resamples: Number of resamples.
+        means: Mean figures, ``[methods]``.
+        intervals: Lower and upper ends of their 95 % intervals, ``[2, methods]``.
+        differences: Mean of the row's method minus that of the column's, ``[methods, methods]``.
+        difference_intervals: Ends of their 95 % intervals, ``[2, methods, methods]``.
+        p_values: Two-sided p-values of no difference, ``[methods, methods]``, 1 on the diagonal.
+        corrected: The same after Holm's correction over all pairs.
+        ranks: 1 for the best mean; equal means share their average rank, ``[methods]``.
+        rank_intervals: Smallest and largest rank within the middle 95 % of the resamples, ``[2, methods]``.
+        letters: Per method the numbers of its tie groups: two methods have one in common if and only if their
+            difference is not significant.
+    """
+
+    names: tuple[str, ...]
+    examples: int
+    left_out: int
+    resamples: int
+    means: Floats
+    intervals: Floats
+    differences: Floats
+    difference_intervals: Floats
+    p_values: Floats
+    corrected: Floats
+    ranks: Floats
+    rank_intervals: Floats
+    letters: tuple[tuple[int, ...], ...]
+
+    @property
+    def significant(self) -> Bools:
+        """Which pairs differ at 5 % after Holm's correction, ``[methods, methods]``."""
+        return self.corrected <= ALPHA
+
+
+def compare(
+    values: NDArray[np.floating[Any]], names: Sequence[str], *, higher_is_better: bool, seed: int = 0
+) -> Comparison:
+    """Compare methods that were scored on the same examples.
+
+    The p-value of a difference d is the share of resamples whose difference d* strays from d at least as far as d is
+    from 0: ``(1 + #{|d* − d| ≥ |d|}) / (1 + resamples)``. The resamples are centred, so that they show how far a
+    difference of 0 strays by chance; the ones count the data themselves, so that no p-value is 0. It is never below
+    ``2^(1−k)``, k the examples on which the two methods differ: no test by flipping signs could give less, and a
+    bootstrap of a handful of examples would.
+
+    There are 10,000 resamples; more where there are more than 500 pairs, 20 for each of them: the smallest p-value
+    that they can give, times the pairs, must not be above 5 %.
+
+    Args:
+        values: ``[examples, methods]``, a NaN where a method has no figure of an example. Those examples are left out
+            for all methods, and counted.
+        names: The methods.
+        higher_is_better: Direction of the figure.
+        seed: Seed of the resamples.
+
+    Raises:
+        ComparisonError: No example has a figure of every method, there is no method, or a figure is infinite.
+    """
+    common = _common(np.asarray(values, dtype=np.float64), names)
+    examples, methods = common.shape
+    pairs = methods * (methods - 1) // 2
+    resamples = max(RESAMPLES, math.ceil(pairs / ALPHA))
+    resampled = np.ascontiguousarray(resampled_means(common, seed=seed, resamples=resamples).T)
+    means = common.mean(axis=0)
+    tolerance = rounding(common)
+
+    sign = 1.0 if higher_is_better else -1.0
+    differences = means[:, None] - means
+    difference_intervals = np.zeros((2, methods, methods))
+    p_values = np.ones((methods, methods))
+    resampled_ranks = np.ones((methods, resamples))
+    for i in range(methods - 1):
+        others = slice(i + 1, methods)
+        drawn = resampled[i] - resampled[others]
+        strayed = np.abs(drawn - differences[i, others, None]) >= np.abs(differences[i, others, None]) - tolerance
+        differing = (np.abs(common[:, [i]] - common[:, others]) > tolerance).sum(axis=0)
+        p = np.maximum((1 + strayed.sum(axis=1)) / (1 + resamples), np.minimum(1, 2.0 ** (1 - differing)))
+        p_values[i, others] = p_values[others, i] = p
+        low, high = percentile_intervals(drawn)
+        difference_intervals[:, i, others] = low, high
+        difference_intervals[:, others, i] = -high, -low
+        # a method's rank is 1 and the number of better ones, ties counting half
+        beaten = _wins(sign * drawn, tolerance)
+        resampled_ranks[i] += (1 - beaten).sum(axis=0)
+        resampled_ranks[others] += beaten
+
+    corrected = np.ones((methods, methods))
+    upper = np.triu_indices(methods, 1)
+    corrected[upper] = corrected.T[upper] = holm(p_values[upper])
+    ranks = ranks_of(sign * means, tolerance)
+    return Comparison(
+        names=tuple(names),
+        examples=examples,
+        left_out=len(values) - examples,
+        resamples=resamples,
+        means=means,
+        intervals=percentile_intervals(resampled),
+        differences=differences,
+        difference_intervals=difference_intervals,
+        p_values=p_values,
+        corrected=corrected,
+        ranks=ranks,
+        rank_intervals=_rank_intervals(resampled_ranks),
+        letters=letters(corrected > ALPHA, ranks),
+    )
+
+
+def holm(p_values: Floats) -> Floats:
+    """Holm's step-down correction of p-values, ``[tests]``: the family's error rate is the level, whatever depends."""
+    order = np.argsort(p_values, kind="stable")
+    factors = np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(1, np.maximum.accumulate(factors * p_values[order]))
+    return corrected
+
+
+def letters(tied: Bools, ranks: Floats) -> tuple[tuple[int, ...], ...]:
+    """Tie groups as a compact letter display.
+
+    "Not significantly different" is no equivalence: a may tie with b and b with c where a and c differ. So a method can
+    be in several groups, every group holds methods of which no two differ, and every pair that does not differ has
+    a group in common.
+
+    Args:
+        tied: Whether two methods do not differ, symmetric, ``[methods, methods]``; the diagonal is not read.
+        ranks: Their order, the smallest first, ``[methods]``.
+
+    Returns:
+        Per method the numbers of its groups, ascending; group 0 holds the first in order.
+    """
+    order = [int(i) for i in np.argsort(ranks, kind="stable")]
+    together = np.zeros_like(tied)
+    groups: list[list[int]] = []
+    for place, i in enumerate(order):
+        for j in order[place + 1 :]:
+            if tied[i, j] and not together[i, j]:
+                group = [i, j]
+                for k in order:
+                    if k not in group and tied[k, group].all():
+                        group.append(k)
+                together[np.ix_(group, group)] = True
+                groups.append(group)
+        if not any(i in group for group in groups):
+            groups.append([i])
+    return tuple(tuple(g for g, group in enumerate(groups) if i in group) for i in range(len(order)))
+
+
+def letter(group: int) -> str:
+    """Name of a tie group: a, b, …, z, aa, ab and so on."""
+    name = ""
+    while group >= 0:
+        name = chr(ord("a") + group % 26) + name
+        group = group // 26 - 1
+    return name
+
+
+def ranks_of(scores: Floats, tolerance: float) -> Floats:
+    """Ranks of scores, 1 for the largest; those within ``tolerance`` of each other share their average rank."""
+    wins = _wins(scores[:, None] - scores, tolerance)
+    # a score ties with itself, which is half a win
+    return np.asarray(len(scores) + 0.5 - wins.sum(axis=1), dtype=np.float64)
+
+
+def rounding(values: Floats) -> float:
+    """What the means of two columns of ``[examples, columns]`` may differ by though they are the same."""
+    return float(4 * len(values) * np.finfo(np.float64).eps * np.abs(values).max())
+
+
+def _wins(differences: Floats, tolerance: float) -> Floats:
+    """1 for a difference above 0, 0 for one below, one half for none."""
+    return np.asarray(0.5 * ((differences > tolerance) + 1.0 - (differences < -tolerance)))
+
+
+def _rank_intervals(ranks: Floats) -> Floats:
+    # ranks are steps: the ends are ranks that were seen, never a number between two of them
+    tail = 100 * ALPHA / 2
+    low = np.percentile(ranks, tail, axis=1, method="lower")
+    high = np.percentile(ranks, 100 - tail, axis=1, method="higher")
+    return np.array([low, high])
+
+
+def _common(values: Floats, names: Sequence[str]) -> Floats:
+    """The examples of which every method has a figure."""
+    if values.ndim != 2 or values.shape[1] != len(names) or not names:
+        raise ComparisonError(
+            f"{len(names)} methods cannot be compared by figures of shape {list(values.shape)}: "
+            "[examples, methods] with at least one method is needed. Pass one column for every name."
+        )
+    infinite = np.isinf(values).any(axis=0)
+    if infinite.any():
+        raise ComparisonError(
+            f"{names[int(infinite.argmax())]!r} has an infinite figure: a figure must be finite, or NaN where there is "
+            "none. Mend the metric."
+        )
+    there = ~np.isnan(values)
+    common = values[there.all(axis=1)]
+    if not len(common):
+        counts = ", ".join(f"{name} {count:,}" for name, count in zip(names, there.sum(axis=0), strict=True))
+        raise ComparisonError(
+            f"no example of {len(values):,} has a figure of every method ({counts}). "
+            "Leave out the methods with few figures, or score them on the same examples."
+        )
+    return common
