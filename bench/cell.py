@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from whybench.bench import examples_table
+from whybench.bench.agreement import is_constant
 from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
 from whybench.bench.cost import explain_and_measure
@@ -17,11 +18,12 @@ from whybench.bench.curves import Curves, Floats, Ints
 from whybench.bench.engine import ForwardEngine
 from whybench.bench.errors import MethodError
 from whybench.bench.method import Attribution, Method
-from whybench.bench.metrics import FaithfulnessMetric, metrics_named
+from whybench.bench.metric import FaithfulnessMetric
+from whybench.bench.metrics import metrics_named
 from whybench.bench.recovery import RECOVERY, Evidence, evidence_of
 from whybench.bench.schema import Cost, Coverage, Failure, Figure, ReportFigure, Spec
 from whybench.bench.scoring import check_shape, rankings, record_curves, unrankable
-from whybench.bench.statistics import bootstrap_intervals
+from whybench.bench.summary import figures_of
 from whybench.bench.task import Example
 
 Progress = Callable[[str, int, int], None]
@@ -88,15 +90,24 @@ def run_cell(
     good = [i for i in range(len(batch)) if i not in answers.failed]
     if not good:
         raise MethodError(f"no example got a score; the first: {answers.failed[0]}")
-    ranks = dict(
-        zip(good, rankings(batch.select(good), [answers.unit_scores[i] for i in good], spec.seed), strict=True)
-    )
+    scores = [answers.unit_scores[i] for i in good]
+    ordered = rankings(batch.select(good), scores, spec.seed)
+    ranks = dict(zip(good, ordered, strict=True))
     metrics = metrics_named(spec.metrics)
     recorded = record_curves(
-        engine, batch, spec.operator, good, [ranks[i] for i in good], metrics, lambda *n: progress("scoring", *n)
+        engine,
+        batch,
+        spec.operator,
+        good,
+        scores,
+        ordered,
+        metrics,
+        spec.seed,
+        lambda *n: progress("scoring", *n),
     )
     curves = dict(zip(good, recorded, strict=True))
     target = [] if batch.target is None else batch.target.tolist()
+    constant = [float(is_constant(row)) for row in scores]
     evidence = evidence_by_example(batch, examples)
     values = _values(metrics, good, ranks, curves, evidence)
 
@@ -115,7 +126,8 @@ def run_cell(
         report={
             name: ReportFigure(mean=float(figure[good].mean()), largest=float(figure[good].max()))
             for name, figure in answers.report.items()
-        },
+        }
+        | {"constant_scores": ReportFigure(mean=float(np.mean(constant)), largest=max(constant))},
         cost=answers.cost,
         examples=examples_table.table(rows, values),
     )
@@ -176,27 +188,17 @@ def _values(
     curves: Mapping[int, Curves],
     evidence: Sequence[Evidence | None],
 ) -> dict[str, dict[int, float]]:
-    """Per figure and example a number."""
-    values = {metric.name: {i: metric.value(curves[i]) for i in good} for metric in metrics}
+    """Per figure and example a number, where there is one."""
+    values: dict[str, dict[int, float]] = {}
+    for metric in metrics:
+        by_example = {i: value for i in good if (value := metric.value(curves[i])) is not None}
+        if by_example:
+            values[metric.name] = by_example
     for name, recovery in RECOVERY.items():
         known = {i: found for i in good if (found := evidence[i]) is not None and found.has(recovery.role)}
         if known:
             values[name] = {i: recovery.value(ranks[i], found) for i, found in known.items()}
     return values
-
-
-def figures_of(values: Mapping[str, Mapping[int, float]]) -> dict[str, Figure]:
-    """Mean and interval of every figure; those of the same examples are resampled together."""
-    figures: dict[str, Figure] = {}
-    for examples in {tuple(by_example): None for by_example in values.values()}:
-        names = [name for name, by_example in values.items() if tuple(by_example) == examples]
-        columns = np.array([list(values[name].values()) for name in names]).T
-        # the mean of values that all lie at one end can come out beyond them by a rounding error
-        smallest, largest = columns.min(axis=0), columns.max(axis=0)
-        means, lows, highs = np.clip([columns.mean(axis=0), *bootstrap_intervals(columns)], smallest, largest)
-        for name, mean, low, high in zip(names, means, lows, highs, strict=True):
-            figures[name] = Figure(mean=float(mean), low=float(low), high=float(high), examples=len(examples))
-    return {name: figures[name] for name in values}
 
 
 def input_row(
@@ -245,12 +247,7 @@ def _row(
         row |= {
             "probability": curves.original,
             "token_scores": answers.token_scores[i].tolist(),
-            "unit_scores": answers.unit_scores[i].tolist(),
-            "removed_k": curves.removed_k.tolist(),
-            "removed_p": curves.removed_p.tolist(),
-            "removed_flipped": curves.removed_flipped.tolist(),
-            "kept_k": curves.kept_k.tolist(),
-            "kept_p": curves.kept_p.tolist(),
+            **examples_table.columns_of(curves),
             **{name: by_example.get(i) for name, by_example in values.items()},
         }
     return row

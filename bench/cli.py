@@ -1,6 +1,7 @@
 """The command line. Heavy imports stay inside the commands, so that ``--help`` and ``list`` answer at once.
 
-Exit codes: 0 fine, 1 a cell or a check failed, 2 wrong use or an error of `whybench.bench.errors`.
+Exit codes: 0 fine, 1 a cell or a check failed or a cell cannot be rescored as asked, 2 wrong use or an error of
+`whybench.bench.errors`.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def run(
     unit: Annotated[
         str | None, typer.Option("--unit", help="What is removed, word or token; default: the task's.")
     ] = None,
-    metric: Annotated[list[str] | None, typer.Option("--metric", help="Metric; repeatable; default: all.")] = None,
+    metric: Annotated[list[str] | None, typer.Option("--metric", help="Metric, or all; repeatable.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seeds the sample and ties; a method has its own.")] = 0,
     device: Device = None,
     dtype: Annotated[
@@ -260,6 +261,27 @@ def leaderboard(results: Results = RESULTS, site: Site = None) -> None:
     index = build_site(finished, failures, site or results / "site")
     print_overview(finished, failures, Console())
     sys.stdout.write(f"\nThe page: {index.resolve()}\n")
+
+
+@app.command()
+def rescore(
+    results: Annotated[Path, typer.Argument(help="Folder of the results.")] = RESULTS,
+    metric: Annotated[list[str] | None, typer.Option("--metric", help="Metric; repeatable; default: all.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute metrics anew from the recorded curves, without a model; what is new goes into new cells."""
+    from whybench.bench.rescore import rescore as compute
+    from whybench.bench.rescore import rows_of, said
+    from whybench.bench.store import ResultStore
+
+    found = compute(ResultStore(results), metric)
+    if as_json:
+        print_json(rows_of(found))
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in said(found))
+    # asked for by name, and not to be had
+    if metric and any(one.lacking for one in found):
+        raise typer.Exit(1)
 
 
 @app.command("list")

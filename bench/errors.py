@@ -5,6 +5,7 @@
     WhybenchError
     ├── UnknownNameError          no method, task, metric or operator of that name
     ├── ParameterError            a parameter or an option with a value that is not allowed
+    ├── NotRecordedError          a probability that a metric needs and that was not recorded
     ├── InputError                a text or an example that cannot be explained
     │   ├── EmptyTextError
     │   └── LabelError            a label outside the model's
@@ -53,6 +54,10 @@ class UnknownNameError(WhybenchError):
 
 class ParameterError(WhybenchError):
     """A parameter or an option with a value that is not allowed."""
+
+
+class NotRecordedError(WhybenchError):
+    """A probability that a metric needs and that was not recorded."""
 
 
 class InputError(WhybenchError):

@@ -11,8 +11,10 @@ import datasets
 import evaluate
 import numpy as np
 
-from whybench.bench.curves import Curves
-from whybench.bench.metrics import METRICS, PROTOCOL_VERSION, FaithfulnessMetric, metrics_named
+from whybench.bench.curves import Field
+from whybench.bench.examples_table import curves_from
+from whybench.bench.metric import FaithfulnessMetric
+from whybench.bench.metrics import METRICS, PROTOCOL_VERSION, metrics_named
 
 FEATURES: dict[str, Any] = {
     "units": datasets.Value("int64"),
@@ -22,18 +24,39 @@ FEATURES: dict[str, Any] = {
     "kept_k": datasets.Sequence(datasets.Value("int64")),
     "kept_p": datasets.Sequence(datasets.Value("float64")),
 }
+"""Columns that every metric takes."""
 
-INPUTS = """
-Args (one entry per example; they are the columns of a result's examples.parquet):
-    units (int): number n of units of the example.
-    removed_k (list of int): sizes k, ascending, 0 first.
-    removed_p (list of float): probability of the target with the k best-ranked units removed.
-    removed_flipped (list of bool): whether the argmax is then not the target any more.
-    kept_k (list of int): sizes k, ascending.
-    kept_p (list of float): probability of the target with only the k best-ranked units left.
-Returns:
-    {name}: the mean over the examples, {direction} is better, between {low} and {high}.
-"""
+_SCORES = {"unit_scores": datasets.Sequence(datasets.Value("float64"))}
+MORE_FEATURES: dict[Field, dict[str, Any]] = {
+    "single": {**_SCORES, "single_p": datasets.Sequence(datasets.Value("float64"))},
+    "drawn": {
+        **_SCORES,
+        "drawn_units": datasets.Sequence(datasets.Value("bool")),
+        "drawn_p": datasets.Sequence(datasets.Value("float64")),
+    },
+    "soft": {**_SCORES, "soft_p": datasets.Sequence(datasets.Value("float64"))},
+}
+"""Columns that a metric takes besides, by the part of the curves that it needs."""
+
+ROWS = "one entry per example; they are columns of a result's examples.parquet"
+MEANING = {
+    "units": "(int): number n of units of the example.",
+    "removed_k": "(list of int): sizes k, ascending, 0 first.",
+    "removed_p": "(list of float): probability of the target with the k best-ranked units removed.",
+    "removed_flipped": "(list of bool): whether the argmax is then not the target any more.",
+    "kept_k": "(list of int): sizes k, ascending.",
+    "kept_p": "(list of float): probability of the target with only the k best-ranked units left.",
+    "unit_scores": "(list of float): the score of each unit.",
+    "single_p": "(list of float): probability of the target with each unit removed alone.",
+    "drawn_units": "(list of bool): for each random subset, whether each unit is in it, subset by subset.",
+    "drawn_p": "(list of float): probability of the target with each subset removed.",
+    "soft_p": "(list of float): probability of the target on each softly removed input, row by row.",
+}
+
+
+def features_of(metric: FaithfulnessMetric) -> dict[str, Any]:
+    """The columns that a metric takes."""
+    return FEATURES | {name: kind for part in metric.needs(1) for name, kind in MORE_FEATURES.get(part, {}).items()}
 
 
 class EvaluateMetric(evaluate.Metric):  # type: ignore[misc]
@@ -56,32 +79,30 @@ class EvaluateMetric(evaluate.Metric):  # type: ignore[misc]
 
     def _info(self) -> evaluate.MetricInfo:
         metric = self.metric
-        direction = "higher" if metric.higher_is_better else "lower"
+        better = {True: "higher is better", False: "lower is better", None: "neither end is better"}
+        direction = better[metric.higher_is_better]
+        features = features_of(metric)
+        columns = "\n".join(f"    {name} {MEANING[name]}" for name in features)
+        low, high = metric.range
+        returns = f"    {metric.name}: the mean over the examples, {direction}, between {low} and {high}."
+        if metric.undefined:
+            returns += f"\n    {metric.name}_undefined: how many were left out of it: those {metric.undefined}."
         return evaluate.MetricInfo(
             description=f"{metric.title} (whybench protocol version {PROTOCOL_VERSION}): {metric.formula}. "
-            f"{direction.capitalize()} is better.",
+            f"{direction.capitalize()}.",
             citation=metric.citation,
-            inputs_description=INPUTS.format(
-                name=metric.name, direction=direction, low=metric.range[0], high=metric.range[1]
-            ),
-            features=datasets.Features(FEATURES),
+            inputs_description=f"\nArgs ({ROWS}):\n{columns}\nReturns:\n{returns}\n",
+            features=datasets.Features(features),
         )
 
-    def _compute(self, **inputs: Any) -> dict[str, float]:
-        columns = [inputs[name] for name in FEATURES]
-        values = [self.metric.value(_curves(*row)) for row in zip(*columns, strict=True)]
-        return {self.metric.name: float(np.mean(values))}
-
-
-def _curves(units: int, removed_k: Any, removed_p: Any, flipped: Any, kept_k: Any, kept_p: Any) -> Curves:
-    return Curves(
-        units=int(units),
-        removed_k=np.asarray(removed_k, dtype=np.int64),
-        removed_p=np.asarray(removed_p, dtype=np.float64),
-        removed_flipped=np.asarray(flipped, dtype=bool),
-        kept_k=np.asarray(kept_k, dtype=np.int64),
-        kept_p=np.asarray(kept_p, dtype=np.float64),
-    )
+    def _compute(self, **inputs: Any) -> dict[str, float | int | None]:
+        metric, names = self.metric, features_of(self.metric)
+        rows = [dict(zip(names, row, strict=True)) for row in zip(*(inputs[name] for name in names), strict=True)]
+        values = [metric.value(curves_from(row, int(row["units"]))) for row in rows]
+        known = [value for value in values if value is not None]
+        # a mean of nothing is no number
+        answer: dict[str, float | int | None] = {metric.name: float(np.mean(known)) if known else None}
+        return answer | ({f"{metric.name}_undefined": len(values) - len(known)} if metric.undefined else {})
 
 
 def load_metric(name: str, **options: Any) -> EvaluateMetric:

@@ -21,6 +21,11 @@ sufficient           list<list<int>> the units of each smallest sufficient set; 
 distractor           list<bool>      per unit whether it is a distractor; the same
 removed_k/p/flipped  list            the curve of `Curves.removed_*`
 kept_k/p             list            the curve of `Curves.kept_*`
+single_p             list<double>    `Curves.single_p`; this and the next three are empty where no metric needs them,
+                                     and not there in tables of earlier versions
+drawn_units          list<bool>      `Curves.drawn_units`, subset by subset
+drawn_p              list<double>    `Curves.drawn_p`
+soft_p               list<double>    `Curves.soft_p`, row by row
 (metric names)       double          the example's figure
 length               int             real tokens; this and what follows in tables of the causal suite alone
 head_dimension       int             d_v, the columns of a head's values
@@ -36,7 +41,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from whybench.bench.curves import SOFT, Curves
 from whybench.bench.recovery import Evidence
 
 _FIXED: tuple[tuple[str, pa.DataType], ...] = (
@@ -68,6 +75,13 @@ _FIXED: tuple[tuple[str, pa.DataType], ...] = (
 _SINCE_ROLES = ("necessary", "sufficient", "distractor")
 """Columns that tables of the first results do not have."""
 
+_LATER: tuple[tuple[str, pa.DataType], ...] = (
+    ("single_p", pa.list_(pa.float64())),
+    ("drawn_units", pa.list_(pa.bool_())),
+    ("drawn_p", pa.list_(pa.float64())),
+    ("soft_p", pa.list_(pa.float64())),
+)
+
 _CAUSAL: tuple[tuple[str, pa.DataType], ...] = (
     ("length", pa.int64()),
     ("head_dimension", pa.int64()),
@@ -77,14 +91,90 @@ _CAUSAL: tuple[tuple[str, pa.DataType], ...] = (
 )
 
 
+CURVES = (
+    "unit_scores",
+    "removed_k",
+    "removed_p",
+    "removed_flipped",
+    "kept_k",
+    "kept_p",
+    *(name for name, _ in _LATER),
+)
+"""Columns of one example's curves."""
+
+
 def schema(metrics: Iterable[str]) -> pa.Schema:
     """The table's columns, with one for every metric."""
-    return pa.schema([*_FIXED, *((name, pa.float64()) for name in metrics)])
+    return pa.schema([*_FIXED, *_LATER, *((name, pa.float64()) for name in metrics)])
 
 
 def required(metrics: Iterable[str]) -> list[str]:
-    """The columns that a table has in any case: those of the first results have no others."""
-    return [name for name in schema(metrics).names if name not in _SINCE_ROLES]
+    """The columns that a table has in any case: those of earlier versions have no others."""
+    return [*(name for name, _ in _FIXED if name not in _SINCE_ROLES), *metrics]
+
+
+def columns_of(curves: Curves) -> dict[str, list[Any]]:
+    """The columns of one example's curves; `curves_of` reads them."""
+    return {
+        "unit_scores": curves.scores.tolist(),
+        "removed_k": curves.removed_k.tolist(),
+        "removed_p": curves.removed_p.tolist(),
+        "removed_flipped": curves.removed_flipped.tolist(),
+        "kept_k": curves.kept_k.tolist(),
+        "kept_p": curves.kept_p.tolist(),
+        "single_p": curves.single_p.tolist(),
+        "drawn_units": curves.drawn_units.ravel().tolist(),
+        "drawn_p": curves.drawn_p.tolist(),
+        "soft_p": curves.soft_p.ravel().tolist(),
+    }
+
+
+def curves_of(examples: pa.Table) -> list[Curves | None]:
+    """Per example its curves as they were recorded; None where it has no scores."""
+    columns = {name: lists(examples, name) for name in CURVES if name in examples.column_names}
+    found: list[Curves | None] = []
+    for row in zip(*columns.values(), strict=True):
+        there = {name: values for name, values in zip(columns, row, strict=True) if values is not None}
+        found.append(curves_from(there, len(there["unit_scores"])) if "removed_k" in there else None)
+    return found
+
+
+def curves_from(row: Mapping[str, Any], units: int) -> Curves:
+    """The curves of one example.
+
+    Args:
+        row: Columns of `CURVES`; what is not there was not recorded.
+        units: Number of units.
+    """
+
+    def column(name: str, kind: type) -> NDArray[Any]:
+        return np.asarray(row.get(name, ()), dtype=kind)
+
+    return Curves(
+        units=units,
+        removed_k=column("removed_k", np.int64),
+        removed_p=column("removed_p", np.float64),
+        removed_flipped=column("removed_flipped", bool),
+        kept_k=column("kept_k", np.int64),
+        kept_p=column("kept_p", np.float64),
+        scores=column("unit_scores", np.float64),
+        single_p=column("single_p", np.float64),
+        drawn_units=column("drawn_units", bool).reshape(-1, units),
+        drawn_p=column("drawn_p", np.float64),
+        soft_p=column("soft_p", np.float64).reshape(len(SOFT), -1),
+    )
+
+
+def lists(examples: pa.Table, name: str) -> list[NDArray[np.float64] | None]:
+    """A list column as one array per example, None where there is none: Python's own lists would be too many."""
+    column = examples.column(name).combine_chunks()
+    offsets = column.offsets.to_numpy()
+    values = column.values.to_numpy(zero_copy_only=False).astype(np.float64)
+    valid = column.is_valid().to_numpy(zero_copy_only=False)
+    return [
+        values[start:stop] if there else None
+        for start, stop, there in zip(offsets[:-1], offsets[1:], valid, strict=True)
+    ]
 
 
 def table(rows: Sequence[Mapping[str, Any]], metrics: Iterable[str]) -> pa.Table:
@@ -123,7 +213,7 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: pa.Schema) -> pa.Table:
 
 def flat_rows(examples: pa.Table) -> tuple[list[str], list[list[Any]]]:
     """Columns and rows for viewers that know no lists: those become text; curves and matrices are left out."""
-    large = {"removed_k", "removed_p", "removed_flipped", "kept_k", "kept_p", "specimen_matrix"}
+    large = {*CURVES, "specimen_matrix"} - {"unit_scores"}
     columns = [name for name in examples.column_names if name not in large]
 
     def flat(value: Any) -> Any:

@@ -53,9 +53,15 @@ def _metrics() -> list[dict[str, Any]]:
     def needs(name: str) -> str:
         return "probabilities" if name in METRICS else "attention" if name in CAUSAL else "evidence"
 
+    def default(name: str) -> str:
+        if name in CAUSAL:
+            return "--suite causal"
+        return "yes" if name not in METRICS or METRICS[name].default else "no"
+
     return [
         {
             "name": m.name,
+            "default": default(m.name),
             "needs": needs(m.name),
             "better": {True: "higher", False: "lower", None: ""}[m.higher_is_better],
             "what": m.formula,

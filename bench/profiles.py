@@ -16,8 +16,8 @@ from whybench.bench.curves import PERCENTS, Curves, Ints
 from whybench.bench.errors import ParameterError, UnknownNameError
 from whybench.bench.ferret import FERRET
 from whybench.bench.ferret import METRICS as FERRET_METRICS
-from whybench.bench.metric import ERASER, Metric
-from whybench.bench.metrics import METRICS, FaithfulnessMetric, metrics_named
+from whybench.bench.metric import ERASER, FaithfulnessMetric, Metric
+from whybench.bench.metrics import METRICS, metrics_named
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,14 @@ class Profile:
     unit: UnitKind | None = None
 
     def chosen(self, names: Iterable[str] | None) -> list[Metric]:
-        """The metrics of these names, all of the profile's for None.
+        """The metrics of these names; for None all of the profile's, or those that ``whybench`` computes by default.
 
         Raises:
             ParameterError: The metric is another profile's.
             UnknownNameError: No profile has such a metric.
         """
+        if self.metrics is METRICS and names is None:
+            return list(metrics_named(None))
         chosen = list(self.metrics) if names is None else list(names)
         for name in chosen:
             elsewhere = [repr(other.name) for other in PROFILES.values() if name in other.metrics]

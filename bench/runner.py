@@ -56,7 +56,7 @@ class Plan:
         limit: Most examples of each task, a seeded sample; None takes all.
         operator: Removal operator; None takes the task's, or else the tokenizer's default.
         unit: What is removed; None takes the task's.
-        metrics: Names of metrics; None computes all.
+        metrics: Names of metrics, ``all`` for all of them; None computes those that are computed by default.
         seed: Seeds the sample, ties, and torch's random numbers while a method runs.
         device: Where the model runs; None takes the GPU where there is one.
         dtype: Precision that the methods see; scoring is in float32 whatever it is.

@@ -231,6 +231,8 @@ class Result(Record):
         cost: What it cost; None where no explanation was made (a control in the causal suite).
         created: UTC time, ISO 8601.
         seconds: Wall-clock time of the whole cell.
+        rescored_from: The cell whose recorded curves its metrics were computed from; its cost and environment are that
+            cell's. None where the cell was run.
     """
 
     schema_version: Literal[1] = 1
@@ -254,6 +256,7 @@ class Result(Record):
     error: str | None = None
     created: str
     seconds: NotNegative
+    rescored_from: str | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Result:

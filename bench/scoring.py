@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from whybench.bench.agreement import subsets
 from whybench.bench.batch import Batch
 from whybench.bench.choices import OperatorName, UnitKind
 from whybench.bench.classifier import Classifier
-from whybench.bench.curves import Curves, Floats, Ints
+from whybench.bench.curves import Bools, Curves, Field, Floats, Ints
 from whybench.bench.engine import ForwardEngine, Progress
 from whybench.bench.errors import ModelError, NonFiniteScoresError, ScoresError, ScoreShapeError
 from whybench.bench.ferret import FerretMetric, ferret_values
-from whybench.bench.metrics import FaithfulnessMetric
+from whybench.bench.metric import FaithfulnessMetric
 from whybench.bench.operators import Perturbation, Remover, operator_for
 from whybench.bench.profiles import profile_named
+from whybench.bench.soft_removal import soft_probabilities
 
 PERTURBATIONS_AT_ONCE = 8192
 
@@ -41,7 +46,8 @@ def score(
         batch: The texts, from `Classifier.encode`. Its target, or else the classifier's prediction, is frozen.
         token_scores: One score per token, ``[batch, tokens]``; higher says more important. Scores of special tokens
             and padding are not read.
-        metrics: Names of the profile's metrics; None computes all.
+        metrics: Names of the profile's metrics, ``all`` for all of them; None computes those that are computed by
+            default.
         operator: ``mask``, ``delete`` or ``pad``; None takes the profile's, or the tokenizer's default.
         unit: Remove whole words, or single tokens; None takes the profile's, or words.
         signed: Whether a negative score says "speaks against"; unsigned scores must not be negative.
@@ -49,7 +55,8 @@ def score(
         profile: Whose rules to follow (`whybench.bench.profiles`): ``whybench``, ``eraser`` or ``ferret``.
 
     Returns:
-        Per metric a float64 tensor ``[batch]``; ferret's τ is NaN where ferret's is.
+        Per metric a float64 tensor ``[batch]``, NaN where the metric is undefined for the example (its ``undefined``
+        says when); ferret's τ is NaN where ferret's is.
 
     Raises:
         ScoreShapeError, NonFiniteScoresError, ScoresError: The scores cannot be ranked.
@@ -71,12 +78,20 @@ def score(
     check_scores(batch, token_scores, signed=signed)
     engine = ForwardEngine(classifier)
     through_text = [metric for metric in chosen if isinstance(metric, FerretMetric)]
-    values = ferret_values(engine, batch, token_scores, through_text) if through_text else {}
+    values: dict[str, Sequence[float | None]] = {}
+    if through_text:
+        values |= ferret_values(engine, batch, token_scores, through_text)
     if of_curves := [metric for metric in chosen if isinstance(metric, FaithfulnessMetric)]:
-        ranks = rankings(batch, [scores.numpy() for scores in batch.unit_scores(token_scores)], seed)
-        recorded = record_curves(engine, batch, checked, range(len(batch)), ranks, of_curves)
+        scores = [row.numpy() for row in batch.unit_scores(token_scores)]
+        ranks = rankings(batch, scores, seed)
+        recorded = record_curves(engine, batch, checked, range(len(batch)), scores, ranks, of_curves, seed)
         values |= {metric.name: [metric.value(curves) for curves in recorded] for metric in of_curves}
-    return {metric.name: torch.tensor(values[metric.name], dtype=torch.float64) for metric in chosen}
+    return {
+        metric.name: torch.tensor(
+            [math.nan if value is None else value for value in values[metric.name]], dtype=torch.float64
+        )
+        for metric in chosen
+    }
 
 
 def require_float32(classifier: Classifier) -> None:
@@ -144,8 +159,10 @@ def record_curves(
     batch: Batch,
     operator: OperatorName,
     examples: Sequence[int],
+    scores: Sequence[Floats],
     ranks: Sequence[Ints],
     metrics: Sequence[FaithfulnessMetric],
+    seed: int,
     progress: Progress | None = None,
 ) -> list[Curves]:
     """Record what the metrics need, for any number of rankings of any methods in one go.
@@ -155,8 +172,10 @@ def record_curves(
         batch: The examples. Their target, or else the engine's prediction, is what the curves are of.
         operator: The checked removal operator.
         examples: The example in the batch that each ranking is about.
-        ranks: Rank of every unit, ``[units]`` each, 0 for the best.
-        metrics: They say which sizes k they need.
+        scores: Scores of the units, ``[units]`` each.
+        ranks: Rank of every unit by them, ``[units]`` each, 0 for the best.
+        metrics: They say what they need.
+        seed: Seeds the random subsets, together with the example's id.
         progress: Called with the number of rankings done and to do.
 
     Returns:
@@ -165,26 +184,30 @@ def record_curves(
     remover = Remover(engine.classifier, batch, operator)
     frozen = None if batch.target is None else batch.target.cpu().numpy()
     curves: list[Curves] = []
-    pending: list[tuple[int, Ints, Ints, int]] = []
+    pending: list[tuple[int, Floats, _Sets]] = []
     rows: list[Perturbation] = []
 
     def answer() -> None:
         answers, start = engine.probabilities(rows), 0
-        for index, removed_k, kept_k, units in pending:
-            stop = start + len(removed_k) + len(kept_k)
-            target = int(answers[start].argmax()) if frozen is None else int(frozen[index])
-            curves.append(_curves(units, target, answers[start:stop], removed_k, kept_k))
-            start = stop
+        for index, given, sets in pending:
+            found = answers[start : start + len(sets.removed)]
+            target = int(found[0].argmax()) if frozen is None else int(frozen[index])
+            made = sets.curves(given, target, found)
+            if any("soft" in metric.needs(sets.units) for metric in metrics):
+                one = batch.select([index])
+                soft = soft_probabilities(engine.classifier, one, given, target, seed, engine.token_budget)
+                made = replace(made, soft_p=soft)
+            curves.append(made)
+            start += len(found)
         if progress is not None:
             progress(len(curves), len(ranks))
         pending.clear()
         rows.clear()
 
-    for index, rank in zip(examples, ranks, strict=True):
-        removed_k, kept_k = _sizes(len(rank), metrics)
-        sets = np.concatenate((rank[None, :] < removed_k[:, None], rank[None, :] >= kept_k[:, None]))
-        rows.extend(remover.perturb(index, sets))
-        pending.append((index, removed_k, kept_k, len(rank)))
+    for index, given, rank in zip(examples, scores, ranks, strict=True):
+        sets = _Sets(rank, metrics, partial(subsets, len(rank), seed, batch.ids[index]))
+        rows.extend(remover.perturb(index, sets.removed))
+        pending.append((index, given, sets))
         # many at once, so that batches are full, but not all: a long text gives hundreds of inputs
         if len(rows) >= PERTURBATIONS_AT_ONCE:
             answer()
@@ -193,25 +216,44 @@ def record_curves(
     return curves
 
 
-def _curves(units: int, target: int, answers: Floats, removed_k: Ints, kept_k: Ints) -> Curves:
-    """Curves of one ranking from the probabilities ``[removed_k + kept_k, labels]`` of its inputs."""
-    removed, kept = answers[: len(removed_k)], answers[len(removed_k) :]
-    return Curves(
-        units=units,
-        removed_k=removed_k,
-        removed_p=removed[:, target],
-        # of the first, from which nothing is removed: a given target need not be the prediction
-        removed_flipped=removed.argmax(axis=1) != answers[0].argmax(),
-        kept_k=kept_k,
-        kept_p=kept[:, target],
-    )
+class _Sets:
+    """The sets of units to remove for one ranking, and the curves that their answers make.
 
+    Attributes:
+        removed: ``[sets, units]``: nothing first, then what `Curves` has, part by part.
+    """
 
-def _sizes(n: int, metrics: Sequence[FaithfulnessMetric]) -> tuple[Ints, Ints]:
-    removed: set[int] = {0}
-    kept: set[int] = set()
-    for metric in metrics:
-        needs = metric.needs(n)
-        removed.update(needs.get("removed", ()))
-        kept.update(needs.get("kept", ()))
-    return np.array(sorted(removed)), np.array(sorted(kept), dtype=np.int64)
+    def __init__(self, rank: Ints, metrics: Sequence[FaithfulnessMetric], draw: Callable[[], Bools]) -> None:
+        self.units = n = len(rank)
+        needed: dict[Field, set[int]] = {"removed": {0}}
+        for metric in metrics:
+            for part, points in metric.needs(n).items():
+                needed.setdefault(part, set()).update(points)
+        self._removed_k = np.array(sorted(needed["removed"]))
+        self._kept_k = np.array(sorted(needed.get("kept", ())), dtype=np.int64)
+        self._drawn = draw() if "drawn" in needed else np.zeros((0, n), dtype=bool)
+        parts = [
+            rank[None, :] < self._removed_k[:, None],
+            rank[None, :] >= self._kept_k[:, None],
+            np.eye(n if "single" in needed else 0, n, dtype=bool),
+            self._drawn,
+        ]
+        self.removed: Bools = np.concatenate(parts)
+        self._ends = np.cumsum([len(part) for part in parts])[:-1]
+
+    def curves(self, scores: Floats, target: int, answers: Floats) -> Curves:
+        """Curves from the probabilities ``[sets, labels]`` of the inputs."""
+        removed, kept, single, drawn = np.split(answers, self._ends)
+        return Curves(
+            units=self.units,
+            removed_k=self._removed_k,
+            removed_p=removed[:, target],
+            # of the first, from which nothing is removed: a given target need not be the prediction
+            removed_flipped=removed.argmax(axis=1) != removed[0].argmax(),
+            kept_k=self._kept_k,
+            kept_p=kept[:, target],
+            scores=scores,
+            single_p=single[:, target],
+            drawn_units=self._drawn,
+            drawn_p=drawn[:, target],
+        )

@@ -32,6 +32,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from whybench.bench.errors import CorruptResultError, StoreError
 from whybench.bench.examples_table import completed, required
+from whybench.bench.identities import broken
 from whybench.bench.schema import Digest, Result
 
 LEFT_OVER_SECONDS = 24 * 3600
@@ -61,11 +62,18 @@ class StoredResult:
 
     @cached_property
     def examples(self) -> pa.Table:
-        """The per-example table (see `whybench.bench.examples_table`); CorruptResultError where it is not one."""
-        return completed(self._read(required(self.result.figures), None))
+        """The per-example table (see `whybench.bench.examples_table`).
+
+        Raises:
+            CorruptResultError: It is not one, or an identity does not hold (`whybench.bench.identities`).
+        """
+        found = completed(self._read(required(self.result.figures), None))
+        if (what := broken(self.result, found)) is not None:
+            raise _corrupt(self.folder, f"in {EXAMPLES}, {what}")
+        return found
 
     def columns(self, names: Sequence[str]) -> pa.Table:
-        """Some columns of the per-example table; the others are not read. CorruptResultError as there."""
+        """Some columns of the per-example table; the others are not read. CorruptResultError where one is not there."""
         if "examples" in vars(self):
             return self.examples.select(names)
         return self._read(names, names)

@@ -72,10 +72,16 @@ class Board:
 
 
 def boards(results: Sequence[StoredResult], failures: Sequence[StoredResult]) -> list[Board]:
-    """Sort results into boards: by task, model, the larger number of examples first, the causal suite last."""
+    """Sort results into boards: by task, model, the larger number of examples first, the causal suite last.
+
+    A cell that was rescored has all figures of the one that it was made from, and stands in its place.
+    """
     found: dict[str, Board] = {}
+    replaced = {stored.result.rescored_from for stored in results}
     # by name, so that the same results give the same pages whatever order they come in
     for stored in sorted(results, key=lambda stored: stored.result.cell):
+        if stored.result.cell in replaced:
+            continue
         found.setdefault(_key(stored.result.spec), Board(stored.result.spec)).results.append(stored)
     for stored in sorted(failures, key=lambda stored: stored.result.cell):
         found.setdefault(_key(stored.result.spec), Board(stored.result.spec)).failures.append(stored)
@@ -123,6 +129,7 @@ def _facts(spec: Spec) -> dict[str, str]:
         "seed": str(spec.seed),
         "dtype": spec.dtype,
         "attention": spec.attention_implementation,
+        "metrics": str(len(spec.metrics)),
         "source": spec.method.source[:8],
     }
 

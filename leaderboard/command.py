@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from whybench.bench.metrics import METRICS
+from whybench.bench.metrics import metrics_named
 from whybench.bench.schema import Result
 
 
@@ -31,7 +31,7 @@ def command(result: Result) -> str:
     ):
         if value != usual:
             words += [option, value]
-    if spec.measure == "faithfulness" and set(spec.metrics) != set(METRICS):
+    if spec.measure == "faithfulness" and set(spec.metrics) != {metric.name for metric in metrics_named(None)}:
         words += [word for name in spec.metrics for word in ("--metric", name)]
     return shlex.join(words)
 

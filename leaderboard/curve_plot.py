@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from whybench.bench.examples_table import lists
 from whybench.bench.store import StoredResult
-from whybench.leaderboard.columns import lists
 from whybench.leaderboard.formatting import number
 
 GRID = np.linspace(0.0, 1.0, 21)

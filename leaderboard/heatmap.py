@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from whybench.bench.examples_table import lists
 from whybench.bench.segments import Stretch, stretches
 from whybench.bench.store import StoredResult
-from whybench.leaderboard.columns import lists
 from whybench.leaderboard.formatting import MISSING, number, printable
 from whybench.leaderboard.tables import Column, Row, Table
 

@@ -31,6 +31,7 @@ from whybench.leaderboard.curve_plot import HEIGHT, WIDTH, MeanCurves, Plot, plo
 from whybench.leaderboard.formatting import Slugs
 from whybench.leaderboard.heatmap import examples
 from whybench.leaderboard.publish import check, publish
+from whybench.leaderboard.robustness import HELP, TITLE, robustness
 from whybench.leaderboard.tables import Row, Table, described, table
 
 ATTENTION = "attention.html"
@@ -116,7 +117,9 @@ class _Pages:
         self._curves = MeanCurves()
         tasks, self._methods, anchors = Slugs(), Slugs(), Slugs()
         self._sections = []
-        for board in boards(results, failures):
+        found = boards(results, failures)
+        self._robustness = robustness(found)
+        for board in found:
             task = board.spec.task
             anchor = anchors.of(f"{task.name} {board.spec.model.name} {task.examples}", board.key)
             causal = is_causal(board)
@@ -160,7 +163,15 @@ class _Pages:
         families = sorted({stored.result.family for section in self._sections for stored in section.board})
         usual, causal = _definitions()
         files["index.html"] = self._page(
-            "index.html", "", sections=self._sections, families=families, described=usual, all_tasks=self._tasks()
+            "index.html",
+            "",
+            sections=self._sections,
+            families=families,
+            described=usual,
+            all_tasks=self._tasks(),
+            robustness=self._robustness,
+            robustness_title=TITLE,
+            robustness_help=HELP,
         )
         drawn: list[tuple[Section, AttentionTask]] = []
         entries: dict[str, list[Entry]] = {}

@@ -23,7 +23,7 @@ from whybench.leaderboard.ranks import Standing, standings
 Better = Literal["higher", "lower"]
 BETTER: dict[bool | None, Better | None] = {True: "higher", False: "lower", None: None}
 
-FAITHFULNESS, EVIDENCE, COST, COVERAGE = "Faithfulness", "Agreement with evidence", "Cost", "Coverage"
+EVIDENCE, COST, COVERAGE = "Agreement with evidence", "Cost", "Coverage"
 # the same figures say two things: whether what decides was found, or whether people would have pointed at it
 HEADINGS: dict[EvidenceKind | None, str] = {
     "planted": "Recovery of planted evidence",
@@ -254,9 +254,12 @@ def _without_twins(columns: Sequence[Column], results: Sequence[Result]) -> tupl
 
 def described() -> dict[str, list[Metric]]:
     """All figures that the protocol knows, in its order, by group."""
-    groups: dict[str, list[Metric]] = {FAITHFULNESS: list(METRICS.values()), EVIDENCE: list(RECOVERY.values())}
-    for metric in CAUSAL.values():
+    groups: dict[str, list[Metric]] = {}
+    for metric in METRICS.values():
         groups.setdefault(metric.group, []).append(metric)
+    groups[EVIDENCE] = list(RECOVERY.values())
+    for figure in CAUSAL.values():
+        groups.setdefault(figure.group, []).append(figure)
     return groups
 
 

@@ -15,6 +15,7 @@ from whybench.bench.store import StoredResult
 from whybench.leaderboard.attention_page import is_causal, leading, readable
 from whybench.leaderboard.boards import Board, boards
 from whybench.leaderboard.formatting import MISSING, measured, number, visible
+from whybench.leaderboard.robustness import HELP, TITLE, Robustness, robustness
 from whybench.leaderboard.tables import Column, Row, Table, TableCell, table
 
 # longer words of a heading are cut, longer names are folded
@@ -64,6 +65,21 @@ def print_overview(results: Sequence[StoredResult], failures: Sequence[StoredRes
             console.print(
                 f"Made in {board.environments} environments: times and memory do not compare.", style="yellow"
             )
+    for compared in robustness(found):
+        _print_robustness(compared, console)
+
+
+def _print_robustness(compared: Robustness, console: Console) -> None:
+    task = Text(visible(compared.spec.task.name), style="bold")
+    console.print(task.append(f"  {visible(compared.spec.model.name)}: {TITLE.lower()}", style="not bold"))
+    drawn = RichTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1), header_style="dim")
+    drawn.add_column("Metric")
+    for one, two in compared.pairs:
+        drawn.add_column(f"{one}, {two}", justify="right")
+    for title, taus in compared.rows:
+        drawn.add_row(title, *(MISSING if value is None else number(value) for value in taus))
+    console.print(drawn)
+    console.print(f"{HELP} {compared.methods} methods.", style="dim")
 
 
 def _title(board: Board) -> Text:
@@ -75,18 +91,24 @@ def _title(board: Board) -> Text:
 
 
 def _parts(view: Table, width: int) -> list[list[int]]:
-    """Indices of the columns of each table: as many beside each other as fit."""
+    """Indices of the columns of each table: as many as fit, and a group is torn only where no table has room for it."""
     space = width - _names_width(view) - 1
+    needed = [_width(view, index) + _GAP for index in range(len(view.columns))]
     parts: list[list[int]] = [[]]
     # the ranks stand in the first table alone
     left = space - (_ranks_width(view) + _GAP if view.ranked_by else 0)
-    for index in range(len(view.columns)):
-        needed = _width(view, index) + _GAP
-        if parts[-1] and needed > left:
-            parts.append([])
-            left = space
-        parts[-1].append(index)
-        left -= needed
+    start = 0
+    for _, size in view.groups:
+        stop = start + size
+        whole = sum(needed[start:stop])
+        for index in range(start, stop):
+            no_room = needed[index] > left or (index == start and left < whole <= space)
+            if parts[-1] and no_room:
+                parts.append([])
+                left = space
+            parts[-1].append(index)
+            left -= needed[index]
+        start = stop
     return parts
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from whybench.bench import examples_table
-from whybench.bench.causal.agreement import is_constant, tau
+from whybench.bench.agreement import is_constant, tau
 from whybench.bench.causal.erasure import top_and_other
 from whybench.bench.causal.example import DISTRIBUTION_FIGURES, Measured, measure
 from whybench.bench.causal.shared import Shared
@@ -19,7 +19,6 @@ from whybench.bench.cell import (
     buckets,
     evidence_by_example,
     explain_all,
-    figures_of,
     input_row,
 )
 from whybench.bench.choices import CONTROL
@@ -27,6 +26,7 @@ from whybench.bench.errors import MethodError
 from whybench.bench.matrices import MatrixMethod
 from whybench.bench.schema import Coverage, Failure, ReportFigure, Spec
 from whybench.bench.scoring import rankings
+from whybench.bench.summary import figures_of
 from whybench.bench.task import Example
 
 

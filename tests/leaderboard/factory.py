@@ -28,6 +28,8 @@ from whybench.bench.schema import (
 )
 from whybench.bench.store import ResultStore, StoredResult, read
 
+DEFAULT = {name: metric for name, metric in METRICS.items() if metric.default}
+
 # fmt: off
 WORDS = (
     "table", "window", "garden", "paper", "river", "stone", "candle", "morning", "letter", "bridge", "winter", "basket",
@@ -134,12 +136,12 @@ def common_of(made: Made, spec: Spec) -> dict[str, Any]:
 
 def make(store: ResultStore, made: Made) -> StoredResult:
     """Write a cell, finished or failed, and read it back."""
-    spec = spec_of(made, tuple(METRICS))
+    spec = spec_of(made, tuple(DEFAULT))
     common = common_of(made, spec)
     if made.error is not None:
         return read(store.write(Result(status="failed", error=made.error, **common)))
     rows = [_row(made, index) for index in range(made.examples)]
-    names = [name for name in (*METRICS, *RECOVERY) if any(row.get(name) is not None for row in rows)]
+    names = [name for name in (*DEFAULT, *RECOVERY) if any(row.get(name) is not None for row in rows)]
     result = Result(
         status="finished",
         accuracy=float(np.mean([row["label"] == row["target"] for row in rows])),
@@ -227,17 +229,12 @@ def _row(made: Made, index: int) -> dict[str, Any]:
         scores = np.abs(scores)
     rank = np.empty(n, dtype=np.int64)
     rank[np.argsort(-scores, kind="stable")] = np.arange(n)
-    curves = _curves(rank, np.array(planted), 0.9 + 0.1 * float(texts.random()))
+    curves = _curves(rank, np.array(planted), 0.9 + 0.1 * float(texts.random()), scores)
     row |= {
         "probability": curves.original,
         "token_scores": [0.0, *scores.tolist(), 0.0],
-        "unit_scores": scores.tolist(),
-        "removed_k": curves.removed_k.tolist(),
-        "removed_p": curves.removed_p.tolist(),
-        "removed_flipped": curves.removed_flipped.tolist(),
-        "kept_k": curves.kept_k.tolist(),
-        "kept_p": curves.kept_p.tolist(),
-        **{name: metric.value(curves) for name, metric in METRICS.items()},
+        **examples_table.columns_of(curves),
+        **{name: metric.value(curves) for name, metric in DEFAULT.items()},
     }
     if known is not None:
         row |= {name: metric.value(rank, known) for name, metric in RECOVERY.items() if known.has(metric.role)}
@@ -257,14 +254,15 @@ def _evidence(made: Made, planted: Sequence[int], n: int) -> Evidence:
     )
 
 
-def _curves(rank: np.ndarray, planted: np.ndarray, whole: float) -> Curves:
+def _curves(rank: np.ndarray, planted: np.ndarray, whole: float, scores: np.ndarray) -> Curves:
     """Half of the probability hangs on the planted words."""
     n = len(rank)
     k = np.arange(n + 1)
     gone = (rank[planted][None, :] < k[:, None]).mean(axis=1)
     removed = whole - 0.5 * gone - 0.08 * k / n
     kept = whole - 0.5 * (1 - gone) - 0.08 * (1 - k / n)
-    return Curves(n, k, removed, removed < 0.5, k, kept)
+    single = whole - 0.5 * np.isin(np.arange(n), planted) / len(planted) - 0.08 / n
+    return Curves(n, k, removed, removed < 0.5, k, kept, scores=scores, single_p=single)
 
 
 METHODS: tuple[dict[str, Any], ...] = (

@@ -4,13 +4,12 @@ from typing import Any
 import pytest
 
 from whybench.bench.errors import UnknownNameError
-from whybench.bench.metrics import METRICS
 from whybench.bench.recovery import RECOVERY
 from whybench.bench.store import ResultStore, StoredResult
 from whybench.leaderboard.boards import boards
 from whybench.leaderboard.site import build_site
 from whybench.leaderboard.tables import table
-from whybench.tests.leaderboard.factory import METHODS, Made, make, suite
+from whybench.tests.leaderboard.factory import DEFAULT, METHODS, Made, make, suite
 from whybench.tests.leaderboard.page import Element, parse, rows
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}\u202egnp.exe"
@@ -45,7 +44,7 @@ def test_every_figure_is_on_the_overview_with_its_interval(site: Path, results: 
         row = rows(page)[stored.result.label]
         cells = dict(zip(keys[1:], row.all("td"), strict=True))
         of_all = {name for name, metric in RECOVERY.items() if metric.role is None}
-        assert set(stored.result.figures) == {*METRICS, *of_all} <= set(cells)
+        assert set(stored.result.figures) == {*DEFAULT, *of_all} <= set(cells)
         for name, figure in stored.result.figures.items():
             assert cells[name].attributes["data-v"] == str(figure.mean)
             assert signs(figure.mean) in cells[name].text
@@ -95,7 +94,7 @@ def test_what_must_be_said_of_a_method_is_said_wherever_it_is_shown(site: Path, 
 
 def test_columns_say_their_direction_and_formula(site: Path) -> None:
     heads = {head.attributes["data-key"]: head for head in parse(site / "index.html").all("th", data_key=None)}
-    for metric in [*METRICS.values(), *(metric for metric in RECOVERY.values() if metric.role is None)]:
+    for metric in [*DEFAULT.values(), *(metric for metric in RECOVERY.values() if metric.role is None)]:
         head = heads[metric.name]
         assert metric.formula in head.attributes["title"]
         assert ("↑" if metric.higher_is_better else "↓") in head.text

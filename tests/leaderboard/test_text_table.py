@@ -1,4 +1,5 @@
 import io
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,9 @@ from whybench.bench.causal.metrics import CAUSAL
 from whybench.bench.store import ResultStore
 from whybench.leaderboard.attention_page import LEADING
 from whybench.leaderboard.boards import boards
-from whybench.leaderboard.formatting import measured
+from whybench.leaderboard.formatting import measured, number
 from whybench.leaderboard.tables import table
-from whybench.leaderboard.text_table import print_overview
+from whybench.leaderboard.text_table import _GAP, _names_width, _parts, _width, print_overview
 from whybench.tests.leaderboard.causal_factory import causal_suite
 from whybench.tests.leaderboard.factory import Made, make, suite
 
@@ -30,7 +31,7 @@ def test_shows_every_number_at_every_width(tmp_path: Path, width: int) -> None:
     assert max(len(line) for line in text.splitlines()) <= width
     for stored in results:
         for figure in stored.result.figures.values():
-            assert f"{figure.mean:.3f}" in text
+            assert number(figure.mean) in text
             assert f"±{max(figure.high - figure.mean, figure.mean - figure.low):.3f}" in text
         assert stored.result.label in text
     assert "random (reference)" in text
@@ -41,7 +42,7 @@ def test_shows_every_number_at_every_width(tmp_path: Path, width: int) -> None:
 def test_a_wide_terminal_gets_one_table(tmp_path: Path) -> None:
     store = ResultStore(tmp_path)
     suite(store)
-    assert printed(store, 220).count("Method") == 1
+    assert printed(store, 260).count("Method") == 1
     assert printed(store, 100).count("Method") > 1
 
 
@@ -58,6 +59,21 @@ def test_ranks_stand_beside_the_names_once(tmp_path: Path, width: int) -> None:
         assert row.standing is not None
         (line,) = [line for line in first.splitlines() if line.startswith(f" {row.name} ")]
         assert f" {row.standing.interval} {row.standing.letters} " in line
+
+
+def test_a_group_of_columns_is_torn_only_where_no_table_has_room_for_it(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    suite(store)
+    (board,) = boards(store.read_all(), [])
+    view = table(board)
+    for width in range(60, 300, 10):
+        parts = _parts(view, width)
+        assert [index for part in parts for index in part] == list(range(len(view.columns)))
+        for part, following in pairwise(parts):
+            group = view.columns[following[0]].group
+            if view.columns[part[-1]].group == group:
+                whole = sum(_width(view, i) + _GAP for i, column in enumerate(view.columns) if column.group == group)
+                assert whole > width - _names_width(view) - 1, width
 
 
 def test_says_how_to_make_results(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from whybench.bench.causal.agreement import tau
+from whybench.bench.agreement import tau
 from whybench.bench.causal.distances import jsd
 from whybench.bench.causal.shared import Shared
 from whybench.bench.classifier import Classifier
