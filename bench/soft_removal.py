@@ -13,17 +13,15 @@ from whybench.bench.errors import ModelError
 from whybench.bench.soft import scaled
 
 
-def keeping(units: torch.Tensor, scores: Floats, seed: int, example_id: str) -> Floats:
+def keeping(units: torch.Tensor, values: Floats, seed: int, example_id: str) -> Floats:
     """With which probability the elements of each token's word embedding are kept, ``[4, tokens]``, rows as in `SOFT`.
 
     Args:
         units: Index of the unit of each token of the example, ``[tokens]``, -1 on special tokens, which stay whole.
-        scores: The units' scores, ``[units]``, not constant.
+        values: ã, ``[units]``.
         seed: Seeds the permutation of the twin, together with the example's id.
         example_id: The example's id.
     """
-    values = scaled(scores)
-    assert values is not None
     index = units.cpu().numpy()
     own = values[index[index >= 0]]
     twin = generator(seed, example_id, "twin").permutation(own)
@@ -50,11 +48,12 @@ def soft_probabilities(
         UnsupportedArchitectureError: The model does not run its layer of word embeddings.
         ModelError: A probability is not finite.
     """
-    if scaled(scores) is None:
+    values = scaled(scores)
+    if values is None:
         return np.zeros((len(SOFT), 0))
     embeddings = classifier.embeddings(one)
     _, tokens, hidden = embeddings.shape
-    kept = torch.from_numpy(keeping(one.units[0], scores, seed, one.ids[0])).float()
+    kept = torch.from_numpy(keeping(one.units[0], values, seed, one.ids[0])).float()
     chance = generator(seed, one.ids[0], "soft").random((SOFT_DRAWS, tokens, hidden), dtype=np.float32)
     drawn = torch.from_numpy(chance)
     rows = [(kind, draw) for kind in range(len(SOFT)) for draw in range(SOFT_DRAWS)]

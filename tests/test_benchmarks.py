@@ -51,7 +51,7 @@ def test_attribute(bench, xor_classifier, xor_batch, name):
 
 def curves_of(classifier, batch, engine):
     n = [np.random.default_rng(i).random(count) for i, count in enumerate(batch.unit_counts().tolist())]
-    return record_curves(engine, batch, "mask", range(len(batch)), rankings(batch, n, 0), metrics_named(None))
+    return record_curves(engine, batch, "mask", range(len(batch)), n, rankings(batch, n, 0), metrics_named(None), 0)
 
 
 def test_score_with_a_new_engine(bench, xor_classifier, xor_batch):

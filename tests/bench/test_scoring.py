@@ -21,6 +21,7 @@ from whybench.bench.errors import (
 )
 from whybench.bench.metrics import METRICS
 from whybench.bench.scoring import rankings, tie_breaker
+from whybench.tests.models import PAIRS, tiny_classifier
 
 # a logarithm and a quotient of small drops: rounding weighs more
 LOGARITHMIC = ("log_odds", "infidelity", "normalised_comprehensiveness", "normalised_sufficiency")
@@ -196,10 +197,11 @@ def test_methods_share_the_drops_that_they_are_compared_with(xor_classifier, xor
 
 
 def test_the_twin_of_a_soft_removal_keeps_just_as_many(xor_batch):
+    from whybench.bench.soft import scaled
     from whybench.bench.soft_removal import keeping
 
     units = xor_batch.units[0]
-    kept = keeping(units, np.random.default_rng(0).random(int(units.max()) + 1), 0, "a")
+    kept = keeping(units, scaled(np.random.default_rng(0).normal(size=int(units.max()) + 1)), 0, "a")
     removed, own, removed_twin, twin = kept
     assert np.array_equal(np.sort(own), np.sort(twin))
     assert np.array_equal(np.sort(removed), np.sort(removed_twin))
@@ -219,6 +221,27 @@ def test_soft_removal_in_small_passes_changes_nothing(xor_classifier, xor_batch)
     np.testing.assert_allclose(soft_probabilities(xor_classifier, one, scores, 0, 0, 1), whole, atol=1e-6)
     # whatever is kept, the elements differ from draw to draw
     assert len(np.unique(whole[0])) > 1
+
+
+@pytest.mark.parametrize("family", ["albert", "modernbert", "gpt2", "llama"])
+@torch.no_grad()
+def test_soft_removal_on_other_architectures(family):
+    """Words of several tokens, pairs, embeddings smaller than the model, decoders."""
+    from whybench.bench.soft_removal import soft_probabilities
+
+    classifier = tiny_classifier(family)
+    batch = classifier.encode(list(PAIRS))
+    for i in range(len(batch)):
+        one = batch.select([i])
+        scores = np.zeros(int(one.unit_counts()[0]))
+        scores[0] = 1.0
+        removed, kept, _, kept_twin = soft_probabilities(classifier, one, scores, 1, 0, 10_000)
+        words = classifier.embeddings(one)
+        for gone, found in ((one.units[0] == 0, removed), (one.units[0] > 0, kept)):
+            # probabilities of 0 and 1 leave nothing to chance
+            plain = classifier.logits_from_embeddings(words * ~gone[None, :, None], one).softmax(-1)[0, 1]
+            np.testing.assert_allclose(found, float(plain), atol=1e-5)
+        assert kept_twin.shape == (16,)
 
 
 def test_a_given_target_is_kept(xor_classifier, xor_batch):
