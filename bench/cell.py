@@ -209,6 +209,8 @@ def input_row(
         "example_id": example.id,
         "text": example.text,
         "text_pair": example.text_pair,
+        "continuation": example.continuation,
+        "foil": example.foil,
         "label": example.label,
         "target": target,
         "truncated": batch.truncated[i],

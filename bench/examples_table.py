@@ -5,8 +5,9 @@ column               type            what
 ===================  ==============  ==================================================================================
 example_id           string          name within the task's data
 text, text_pair      string          the input; ``text_pair`` is null where there is none
+continuation, foil   string          what a next token's example asks about; null where labels are classes
 label                int             gold label, null where there is none
-target               int             label that is explained: the prediction on the whole input
+target               int             label that is explained: the prediction on the whole input, or the continuation
 probability          double          p(x) of the target
 truncated            bool            whether the text was longer than the model's limit
 error                string          why the example has no scores; null where it has (then all below is filled)
@@ -50,6 +51,8 @@ _FIXED: tuple[tuple[str, pa.DataType], ...] = (
     ("example_id", pa.string()),
     ("text", pa.string()),
     ("text_pair", pa.string()),
+    ("continuation", pa.string()),
+    ("foil", pa.string()),
     ("label", pa.int64()),
     ("target", pa.int64()),
     ("probability", pa.float64()),
@@ -72,7 +75,7 @@ _FIXED: tuple[tuple[str, pa.DataType], ...] = (
     ("kept_p", pa.list_(pa.float64())),
 )
 
-_SINCE_ROLES = ("necessary", "sufficient", "distractor")
+_SINCE = ("continuation", "foil", "necessary", "sufficient", "distractor")
 """Columns that tables of the first results do not have."""
 
 _LATER: tuple[tuple[str, pa.DataType], ...] = (
@@ -110,7 +113,7 @@ def schema(metrics: Iterable[str]) -> pa.Schema:
 
 def required(metrics: Iterable[str]) -> list[str]:
     """The columns that a table has in any case: those of earlier versions have no others."""
-    return [*(name for name, _ in _FIXED if name not in _SINCE_ROLES), *metrics]
+    return [*(name for name, _ in _FIXED if name not in _SINCE), *metrics]
 
 
 def columns_of(curves: Curves) -> dict[str, list[Any]]:
@@ -202,7 +205,7 @@ def evidence_columns(evidence: Evidence | None) -> dict[str, Any]:
 def completed(examples: pa.Table) -> pa.Table:
     """A table as it was read, with the columns that an older one lacks, null in all rows."""
     for field in schema(()):
-        if field.name in _SINCE_ROLES and field.name not in examples.column_names:
+        if field.name in _SINCE and field.name not in examples.column_names:
             examples = examples.append_column(field, pa.nulls(len(examples), field.type))
     return examples
 

@@ -84,9 +84,10 @@ class ExampleView:
         reason: Why it is shown.
         agreement: Mean rank correlation between the methods; None with fewer than two.
         prediction: Label that is explained.
+        contrast: The continuation, which is explained then, and the foil, of a next token; None for labels.
         probability: The model's probability of it; None where no method has one.
         gold: Gold label, None where there is none.
-        correct: Whether the two are the same.
+        correct: Whether the two are the same; of a next token, whether the model prefers the continuation.
         truncated: Whether the text was longer than the model's limit.
         evidence: Whether it is known which units are evidence.
         parts: The parts that its units have.
@@ -97,6 +98,7 @@ class ExampleView:
     reason: str
     agreement: str | None
     prediction: str
+    contrast: tuple[str, str] | None
     probability: str | None
     gold: str | None
     correct: bool
@@ -208,14 +210,16 @@ def _view(
 ) -> ExampleView:
     record = next((record for _, record in by_row if record["probability"] is not None), by_row[0][1])
     gold, target = record["label"], record["target"]
+    contrast = None if record["continuation"] is None else (record["continuation"], record["foil"])
     return ExampleView(
         id=example_id,
         reason=reason,
         agreement=None if agreement is None else number(agreement, 2),
         prediction=_label(labels, target),
+        contrast=contrast,
         probability=None if record["probability"] is None else number(record["probability"]),
         gold=None if gold is None else _label(labels, gold),
-        correct=gold == target,
+        correct=gold == target if contrast is None else (record["probability"] or 0) > 0.5,
         truncated=bool(record["truncated"]),
         evidence=record["evidence"] is not None,
         parts=frozenset(_parts(record)) - {""},

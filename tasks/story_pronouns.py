@@ -21,7 +21,7 @@ FRAMES = (
     "[Lily] was a happy [girl] and loved to play in the park with a dog. Then,",
     "There was a [girl]. Her name was [Lily]. The sun was very hot and",
     "[Lily] the [girl] saw a bird in a tree. The bird was sad, so",
-    "One day, a [girl] went to the park. The [girl] saw a cat. When it ran away,",
+    "One day, [Lily] went to the park. The [girl] saw a cat. When it ran away,",
     "A [girl] called [Lily] lived in a small house. It was cold and dark, but",
     "[Lily] and a dog went for a walk. The dog ran fast, and",
 )

@@ -278,6 +278,48 @@ def test_text_that_ends_with_the_padding_token(family):
     assert torch.equal(classifier.readout_weights(batch) > 0, read_by_the_head(classifier, batch))
 
 
+@pytest.mark.parametrize("pads_with_eos", [False, True])
+@pytest.mark.parametrize("family", DECODERS)
+def test_a_tokenizer_that_pads_on_the_left(family, pads_with_eos):
+    """Against transformers' own left-padded batch, and its own gradients and attention of each text alone."""
+    tokenizer = build_tokenizer(family)
+    if not pads_with_eos:
+        tokenizer.add_special_tokens({"pad_token": "<padding>"})
+    tokenizer.padding_side = "left"
+    model = build_model(family, tokenizer)
+    model.config.pad_token_id = tokenizer.eos_token_id if pads_with_eos else tokenizer.pad_token_id
+    tokenizer.pad_token_id = model.config.pad_token_id
+    classifier = Classifier(model, tokenizer)
+    # where padding is another token, a text may end with the end of text and be read there
+    texts = [*TEXTS[:3], "a great film" if pads_with_eos else "a great film" + tokenizer.eos_token]
+    batch = classifier.encode(texts).with_target(torch.tensor([0, 1, 2, 1]))
+    assert batch.attention_mask[:, 0].all()
+
+    encoded = tokenizer(texts, padding=True, return_tensors="pt")
+    assert not encoded["attention_mask"][1, 0]
+    places = (encoded["attention_mask"].cumsum(dim=1) - 1).clamp_min(0)
+    with torch.no_grad():
+        left = model(**encoded, position_ids=places).logits
+        alone = torch.stack([model(**tokenizer(text, return_tensors="pt")).logits[0] for text in texts])
+        torch.testing.assert_close(alone, left, rtol=0, atol=1e-4)
+        torch.testing.assert_close(classifier.logits(batch), alone, rtol=0, atol=1e-4)
+    last = batch.lengths() - 1
+    assert torch.equal(classifier.readout_weights(batch).argmax(dim=1), last)
+    _, gradient = classifier.embedding_gradient(batch)
+    weights = classifier.attention(batch).weights[-1]
+    for i, text in enumerate(texts):
+        inputs = tokenizer(text, return_tensors="pt")
+        leaf = model.get_input_embeddings()(inputs["input_ids"]).detach().requires_grad_()
+        handle = classifier.embedding_layer.register_forward_hook(lambda *_, leaf=leaf: leaf)
+        logits = model(**inputs).logits
+        handle.remove()
+        (expected,) = torch.autograd.grad(logits[0, batch.target[i]], leaf)
+        n, scale = leaf.shape[1], float(expected.abs().max())
+        torch.testing.assert_close(gradient[i, :n], expected[0], rtol=0, atol=2e-4 * scale)
+        own = classifier.attention(classifier.encode([text])).weights[-1][0, :, -1]
+        torch.testing.assert_close(weights[i, :, last[i], :n], own, rtol=0, atol=1e-5)
+
+
 # ---- padding token, length, vocabulary ------------------------------------------------------------------------------
 
 

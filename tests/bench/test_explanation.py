@@ -5,8 +5,10 @@ import pytest
 
 from whybench import load_method
 from whybench.bench import cli
-from whybench.bench.errors import EmptyTextError
+from whybench.bench.errors import EmptyTextError, InputError
 from whybench.bench.explanation import Explanation, explain_text, to_html, to_terminal
+from whybench.bench.next_token import NextTokenModel
+from whybench.tasks.builtin import checkpoint
 
 HOSTILE = Explanation(
     method="m<i>",
@@ -129,3 +131,51 @@ def test_the_command_reads_no_name_as_markup(monkeypatch, capsys):
     assert "[/delta]: 0.5" in lines
     assert any(re.fullmatch(r"\[/b\] +-1", line) for line in lines)
     assert any(re.fullmatch(r":cat: +\+0", line) for line in lines)
+
+
+@pytest.fixture(scope="module")
+def language_model():
+    return NextTokenModel.from_pretrained(checkpoint("induction"), device="cpu")
+
+
+def test_a_next_token_is_explained_against_another(language_model):
+    text = "ada tea ben milk cara soda dan tea ben"
+    explanation = explain_text(language_model, load_method("occlusion"), text, contrast=(" milk", " tea"))
+    assert explanation.prediction == "“ milk” against “ tea”"
+    assert explanation.probability > 0.9
+    assert [text[start:end] for start, end in explanation.spans] == text.split()
+    assert set(sorted(range(9), key=lambda i: -explanation.scores[i])[:3]) == {2, 3, 8}
+    page = to_html(explanation)
+    assert "<h1>“ milk” against “ tea”" in page
+    assert "Blue speaks for “ milk”, orange for “ tea”." in page
+    other = explain_text(language_model, load_method("occlusion"), text, contrast=(" tea", " milk"))
+    assert other.probability == pytest.approx(1 - explanation.probability, abs=1e-6)
+    hostile = dataclasses.replace(explanation, contrast=("<b>", "&"))
+    assert "&lt;b&gt;" in to_html(hostile) and "<b>" not in to_html(hostile)
+
+
+def test_a_contrast_is_for_language_models(language_model, xor_classifier):
+    with pytest.raises(InputError, match="is a classifier; a continuation and a foil"):
+        explain_text(xor_classifier, load_method("random"), "red round", contrast=(" a", " b"))
+    with pytest.raises(InputError, match="give contrasts"):
+        explain_text(language_model, load_method("random"), "ada tea")
+
+
+def explain_command(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr("sys.argv", ["whybench", "explain", *arguments])
+    code = 0
+    try:
+        cli.main()
+    except SystemExit as stopped:
+        code = stopped.code or 0
+    return code, *capsys.readouterr()
+
+
+def test_next_tokens_on_the_command_line(monkeypatch, capsys):
+    given = ["ada tea ben milk cara soda ben", "--model", checkpoint("induction"), "--method", "gradient"]
+    code, out, _ = explain_command(monkeypatch, capsys, *given, "--continuation", " milk", "--foil", " tea")
+    assert code == 0
+    assert out.startswith("“ milk” against “ tea”  p = 0.9")
+    code, _, err = explain_command(monkeypatch, capsys, *given, "--continuation", " milk")
+    assert code == 2
+    assert "--continuation is ' milk' and --foil None" in err
