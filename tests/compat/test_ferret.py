@@ -15,20 +15,20 @@ import pytest
 import torch
 
 import whybench
-from whybench.bench import ferret
+from whybench.bench import ferret, scoring
 from whybench.bench.engine import ForwardEngine
 from whybench.tests.compat.cases import PIECES, SHIPPED, SST2, SST2_ROWS, WORDS, folder_of, made_up, sentences
 
 TOLERANCE = 1e-5
-# two float32 steps at a probability near 1, for either side
-ROUNDING = 2.5e-7
+# float32 alone: ferret's drops on real sentences are up to 2.9e-6 from those of a float64 model, whybench's up to 2.5e-6
+ROUNDING = 5e-6
 
 
 def recorded(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def compare(classifier, texts, keys, cases):
+def compare(classifier, texts, keys, cases, monkeypatch):
     """Hold whybench to every recorded figure; returns how many there were of each kind.
 
     ``aopc`` and ``tau`` were compared from texts; ``unstable`` are AOPC figures whose ties ferret sorted otherwise, and
@@ -40,10 +40,12 @@ def compare(classifier, texts, keys, cases):
     predicted = classifier.target(batch)
     assert predicted.tolist() == [case["target"] for case in cases]
 
-    seen = {}
+    # all maps ask for the same texts without one token: an engine for all of them saves most of the time
+    engine, seen = ForwardEngine(classifier), {}
+    monkeypatch.setattr(scoring, "ForwardEngine", lambda _: engine)
     tau = ferret.METRICS["taucorr_loo"]
     watched = dataclasses.replace(tau, value=lambda drops, scores: seen.setdefault(len(seen), drops)[0])
-    ferret.ferret_values(ForwardEngine(classifier), batch, torch.zeros(batch.input_ids.shape), [watched])
+    ferret.ferret_values(engine, batch, torch.zeros(batch.input_ids.shape), [watched])
     theirs = [np.array(case["drops"]) for case in cases]
     for i, drops in enumerate(theirs):
         np.testing.assert_allclose(seen[i], drops, atol=ROUNDING, rtol=0)
@@ -86,24 +88,24 @@ def by_rounding(drops, others):
 
 
 @pytest.mark.parametrize("name", [*WORDS, PIECES])
-def test_shipped_checkpoints(name, tmp_path):
+def test_shipped_checkpoints(name, tmp_path, monkeypatch):
     cases = [case for case in recorded(SHIPPED)["cases"] if case["model"] == name]
     texts = sentences(name)
     assert [case["text"] for case in cases] == texts
     classifier = whybench.Classifier.from_pretrained(folder_of(name, tmp_path), device="cpu")
-    counts = compare(classifier, texts, [f"{name} {i}" for i in range(len(texts))], cases)
+    counts = compare(classifier, texts, [f"{name} {i}" for i in range(len(texts))], cases, monkeypatch)
     # a saturated model has drops of 1e-5, so that rounding has a say on more of its sentences
     assert counts["sentences"] >= 0.7 * len(texts)
     assert counts["aopc"] >= 0.7 * (counts["aopc"] + counts["unstable"])
 
 
-def test_real_sentences(shared):
+def test_real_sentences(shared, monkeypatch):
     cases = recorded(SST2)["cases"]
     assert [case["row"] for case in cases] == list(SST2_ROWS)
     examples = whybench.load_task("sst2").load(data=shared / "data" / "sst2").examples
     classifier = whybench.Classifier.from_pretrained(shared / "models" / "minilm-sst2", device="cpu")
     texts, keys = [examples[row].text for row in SST2_ROWS], [f"sst2 {row}" for row in SST2_ROWS]
-    counts = compare(classifier, texts, keys, cases)
+    counts = compare(classifier, texts, keys, cases, monkeypatch)
     assert counts["sentences"] >= 50
     assert counts["tau"] >= 300
 
