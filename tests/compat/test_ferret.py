@@ -20,7 +20,7 @@ from whybench.bench.engine import ForwardEngine
 from whybench.tests.compat.cases import PIECES, SHIPPED, SST2, SST2_ROWS, WORDS, folder_of, made_up, sentences
 
 TOLERANCE = 1e-5
-# float32 alone: ferret's drops on real sentences are up to 2.9e-6 from those of a float64 model, whybench's up to 2.5e-6
+# float32 alone: on real sentences ferret's drops are up to 2.9e-6 from a float64 model's, whybench's up to 2.5e-6
 ROUNDING = 5e-6
 
 
