@@ -7,7 +7,7 @@ from pathlib import Path
 from whybench.bench import task_data_checks, task_model_checks
 from whybench.bench.conformance import Finding, Found, Report
 from whybench.bench.errors import DataError, ParameterError, reason_of
-from whybench.bench.task_subject import ANYTHING, Check, Subject, kind_of
+from whybench.bench.task_subject import ANYTHING, Check, Subject
 
 CHECKS: tuple[Check, ...] = (*task_data_checks.CHECKS, *task_model_checks.CHECKS)
 
@@ -17,6 +17,7 @@ _REPORTED_BY = {
     "data": "data",
     "model": "model",
     "operator": "operator",
+    "examples": "model_labels",
     "aligned": "model_labels",
     "batch": "units",
 }
@@ -61,7 +62,8 @@ def _title(subject: Subject) -> str:
     if subject.absent("data") is None:
         parts.append(f"{len(subject.data.examples)} examples of the split {subject.data.split}")
     if subject.absent("model") is None:
-        parts.append(f"{subject.classifier.name} on {len(subject.examples) if len(parts) > 1 else 'none'} of them")
+        read = 0 if subject.absent("examples") else len(subject.examples)
+        parts.append(f"{subject.classifier.name} on {read} of them")
     return ", ".join(parts)
 
 
@@ -75,9 +77,6 @@ def _finding(check: Check, subject: Subject) -> Finding:
                 found.fail(absent.reason)
             else:
                 found.skip(absent.reason)
-            return Finding.of(check.name, check.promise, found)
-        if part == "task" and check.kinds is not None and kind_of(subject.task) not in check.kinds:
-            found.skip(f"Not known for tasks of the kind {kind_of(subject.task)!r}.")
             return Finding.of(check.name, check.promise, found)
     try:
         check.run(subject, found)

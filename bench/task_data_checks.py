@@ -21,7 +21,7 @@ from whybench.bench.fewer_rows import fewer_rows
 from whybench.bench.sample import sample
 from whybench.bench.task import Example, Span
 from whybench.bench.task_digest import SEED, differences, digests
-from whybench.bench.task_subject import CLASSIFICATION, Check, Subject, check_cover, kind_of, promised
+from whybench.bench.task_subject import Check, Subject, check_cover, promised
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -32,7 +32,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 @promised()
 def file(subject: Subject, found: Found) -> None:
     """The file is imported, and defines a task of its own name."""
-    found.facts["kind"] = kind_of(subject.task)
+    found.facts["kind"] = subject.task.kind
 
 
 @promised()
@@ -80,7 +80,7 @@ def _check_commit(name: str, value: Any, found: Found) -> None:
         found.fail(f"{name} is {value!r}; it must be a commit of 40 hexadecimal digits.")
 
 
-@promised(kinds=(CLASSIFICATION,))
+@promised()
 def label_names(subject: Subject, found: Found) -> None:
     """There are at least two labels, each with a name of its own."""
     labels = subject.task.labels
@@ -124,10 +124,18 @@ def texts(subject: Subject, found: Found) -> None:
     found.facts |= {"pairs": pairs, "repeated": again}
 
 
-@promised("data", kinds=(CLASSIFICATION,))
+@promised("data")
 def labels(subject: Subject, found: Found) -> None:
-    """Every label is an index into `labels`, or None where there is none; every class occurs."""
+    """Every label is an index into `labels`, or None where there is none; every class occurs.
+
+    Of a next-token task: every example has a continuation and another foil, and the label 0.
+    """
     names, examples = subject.task.labels, subject.data.examples
+    if subject.task.kind == "next_token":
+        found.fail_each("No continuation, or no other foil, in", [e.id for e in examples if not _contrasts(e)])
+        found.fail_each("Labels other than 0, the continuation's, in", [e.id for e in examples if e.label != 0])
+        found.facts["continuations"] = len({example.continuation for example in examples})
+        return
     given = [example for example in examples if example.label is not None]
     wrong = [f"{e.id} has {e.label!r}" for e in given if type(e.label) is not int or not 0 <= e.label < len(names)]
     found.fail_each(f"Labels that are no index from 0 to {len(names) - 1}", wrong)
@@ -153,7 +161,7 @@ def evidence(subject: Subject, found: Found) -> None:
     if declared == "planted":
         found.fail_each("Planted evidence is missing in", [e.id for e in examples if not e.evidence])
     if declared == "human" and not some:
-        found.fail("evidence is 'human', but no example has any.")
+        found.warn("Evidence is 'human', but no example of this data has any: it gives no figures of plausibility.")
     outside = [f"{e.id} has {tuple(span)}" for e in some for span in e.evidence or () if not _inside(span, e)]
     found.fail_each("Spans that are blank or outside of their text", outside)
     if some and not outside:
@@ -167,6 +175,10 @@ def evidence(subject: Subject, found: Found) -> None:
 
 def _texts(example: Example) -> tuple[str, ...]:
     return (example.text,) if example.text_pair is None else (example.text, example.text_pair)
+
+
+def _contrasts(example: Example) -> bool:
+    return bool(example.continuation and example.foil and example.continuation != example.foil)
 
 
 def _is_text(text: Any) -> bool:

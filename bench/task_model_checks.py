@@ -10,27 +10,27 @@ import re
 import numpy as np
 
 from whybench.bench.conformance import Found
-from whybench.bench.task_subject import CLASSIFICATION, Check, Subject, check_cover, promised
+from whybench.bench.task_subject import Check, Subject, check_cover, promised
 
 _BARE = re.compile(r"(label_?)?\d+", re.IGNORECASE)
 # of texts that the model's limit cuts
 MANY_TRUNCATED = 0.2
 
 
-@promised("model", kinds=(CLASSIFICATION,))
+@promised("model")
 def model(subject: Subject, found: Found) -> None:
-    """The model is loaded, and is a classifier."""
+    """The model is loaded, and is one of the task's kind."""
     classifier = subject.classifier
     found.facts |= {"name": classifier.name, "labels": ", ".join(classifier.labels), "limit": classifier.max_length}
 
 
-@promised("model", "operator", kinds=(CLASSIFICATION,))
+@promised("model", "operator")
 def operator(subject: Subject, found: Found) -> None:
     """The primary removal operator can be used with the model."""
     found.facts["operator"] = subject.operator
 
 
-@promised("data", "model", "aligned", kinds=(CLASSIFICATION,))
+@promised("data", "model", "examples", "aligned")
 def model_labels(subject: Subject, found: Found) -> None:
     """Every label that occurs is one of the model's, by its name."""
     names = subject.classifier.labels
@@ -41,12 +41,14 @@ def model_labels(subject: Subject, found: Found) -> None:
     found.facts["met"] = [f"{subject.task.labels[one]} → {names[other]}" for one, other in sorted(met)]
 
 
-@promised("data", "model", "batch", kinds=(CLASSIFICATION,))
+@promised("data", "model", "examples", "batch")
 def units(subject: Subject, found: Found) -> None:
     """The model's tokenizer finds units to remove in every text, and some that are evidence where there is any."""
     from whybench.bench.recovery import evidence_units
 
     batch, declared = subject.batch, subject.task.evidence
+    if unusable := subject.classifier.unusable(subject.data.examples):
+        found.facts["cannot be asked about"] = len(unusable)
     counts = batch.unit_counts().tolist()
     found.facts["in a text"] = {"least": min(counts), "median": float(np.median(counts)), "most": max(counts)}
     marked = {
@@ -64,7 +66,7 @@ def units(subject: Subject, found: Found) -> None:
         check_cover(declared, left, "units", found)
 
 
-@promised("data", "model", "batch", kinds=(CLASSIFICATION,))
+@promised("data", "model", "examples", "batch")
 def lengths(subject: Subject, found: Found) -> None:
     """Most texts are within the model's limit."""
     tokens = np.array(subject.batch.lengths().tolist())
@@ -75,9 +77,12 @@ def lengths(subject: Subject, found: Found) -> None:
     found.facts["truncated"] = share
 
 
-@promised("data", "model", "aligned", "batch", kinds=(CLASSIFICATION,))
+@promised("data", "model", "examples", "aligned", "batch")
 def agreement(subject: Subject, found: Found) -> None:
-    """The model's predictions are the labels more often than always naming the most common one would be."""
+    """The model's predictions are the labels more often than always naming the most common one would be.
+
+    Of a next-token task: the model prefers the continuations to their foils more often than a coin would.
+    """
     from whybench.bench.cell import buckets
 
     batch, classifier = subject.batch, subject.classifier
@@ -86,14 +91,16 @@ def agreement(subject: Subject, found: Found) -> None:
         predicted[chunk] = classifier.probabilities(batch.select(chunk)).argmax(-1).cpu().numpy()
     labelled = [i for i, example in enumerate(subject.aligned) if example.label is not None]
     gold = np.array([subject.aligned[i].label for i in labelled], dtype=int)
-    if len(set(gold.tolist())) < 2:
+    next_token = subject.task.kind == "next_token"
+    if len(set(gold.tolist())) < 2 and not next_token:
         found.skip(f"{len(set(gold.tolist()))} of the labels occur in these examples; two are needed to tell.")
         return
     right = predicted[labelled] == gold
-    common = gold == np.bincount(gold).argmax()
-    above = right.astype(float) - common
+    common = np.full(len(gold), 0.5) if next_token else (gold == np.bincount(gold).argmax()).astype(float)
+    above = right - common
     accuracy, majority = float(right.mean()), float(common.mean())
-    found.facts |= {"accuracy": accuracy, "most common label": majority, "above it": accuracy - majority}
+    named = "by chance" if next_token else "most common label"
+    found.facts |= {"accuracy": accuracy, named: majority, "above it": accuracy - majority}
     found.facts["examples"] = len(labelled)
     if accuracy <= majority:
         swapped = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,8 +19,6 @@ from whybench.bench.task_digest import SEED
 if TYPE_CHECKING:
     from whybench.bench.batch import Batch
     from whybench.bench.classifier import Classifier
-
-CLASSIFICATION = "classification"
 
 # a contributor's file may raise anything, and may call sys.exit
 ANYTHING = (Exception, SystemExit)
@@ -92,7 +90,7 @@ class Subject:
     @property
     def examples(self) -> Sequence[Example]:
         """The examples that the model reads, with their labels as the task counts them."""
-        return sample(self.data, self.limit, SEED)
+        return self._part("examples")  # type: ignore[no-any-return]
 
     @property
     def classifier(self) -> Classifier:
@@ -113,11 +111,6 @@ class Subject:
     def batch(self) -> Batch:
         """The examples that the model reads, tokenised."""
         return self._part("batch")  # type: ignore[no-any-return]
-
-
-def kind_of(task: Task) -> str:
-    """The kind of model that a task is about; a task that says nothing is one of classification."""
-    return str(getattr(task, "kind", CLASSIFICATION))
 
 
 def _task(subject: Subject) -> Task:
@@ -145,22 +138,29 @@ def _data(subject: Subject) -> TaskData | Absent:
 
 
 def _model(subject: Subject) -> Classifier | Absent:
-    from whybench.bench.classifier import Classifier
     from whybench.bench.errors import ModelError
+    from whybench.bench.runner import MODELS
 
     task = subject.task
-    if kind_of(task) != CLASSIFICATION:
-        return Absent(f"{task.name} is a task of the kind {kind_of(task)!r}, whose models are not checked.", False)
     if subject.model_source is not None:
-        return Classifier.from_pretrained(subject.model_source)
+        return MODELS[task.kind].from_pretrained(subject.model_source)
     if not task.default_model:
         return Absent(f"{task.name} has no default model; give one with --model.", failed=False)
     if not subject.hub and not (Path(task.default_model).is_absolute() or Path(task.default_model).is_dir()):
         return Absent("The Hub is not asked; give a folder with --model.", failed=False)
     try:
-        return Classifier.from_pretrained(task.default_model, revision=task.default_model_revision)
+        return MODELS[task.kind].from_pretrained(task.default_model, revision=task.default_model_revision)
     except ModelError as error:
         return Absent(str(error), failed=not _unreachable(error))
+
+
+def _examples(subject: Subject) -> Sequence[Example]:
+    """As a run has them: a sample of those that the model can be asked about."""
+    unusable = subject.classifier.unusable(subject.data.examples)
+    if len(unusable) == len(subject.data.examples):
+        raise TaskError(f"the model can be asked about no example; the first: {next(iter(unusable.values()))}")
+    kept = [example for example in subject.data.examples if example.id not in unusable]
+    return sample(replace(subject.data, examples=kept), subject.limit, SEED)
 
 
 def _operator(subject: Subject) -> OperatorName:
@@ -177,15 +177,14 @@ def _aligned(subject: Subject) -> Sequence[Example]:
 
 
 def _batch(subject: Subject) -> Batch:
-    pairs = [(e.text, e.text_pair) for e in subject.examples if e.text_pair is not None]
-    texts = [e.text for e in subject.examples if e.text_pair is None]
-    return subject.classifier.encode([*pairs, *texts], ids=[e.id for e in subject.examples])  # type: ignore[arg-type]
+    return subject.classifier.encode_examples(subject.examples)
 
 
 _MAKERS: dict[str, Callable[[Subject], Any]] = {
     "task": _task,
     "data": _data,
     "model": _model,
+    "examples": _examples,
     "operator": _operator,
     "aligned": _aligned,
     "batch": _batch,
@@ -211,13 +210,11 @@ class Check:
         name: Its name in the report.
         run: Looks at the subject, and notes what it finds.
         needs: Parts of the subject that must be there.
-        kinds: Kinds of task that it knows; None: all.
     """
 
     name: str
     run: Callable[[Subject, Found], None]
     needs: tuple[str, ...]
-    kinds: tuple[str, ...] | None
 
     @property
     def promise(self) -> str:
@@ -225,11 +222,11 @@ class Check:
         return " ".join((self.run.__doc__ or "").split())
 
 
-def promised(*needs: str, kinds: tuple[str, ...] | None = None) -> Callable[[Callable[[Subject, Found], None]], Check]:
+def promised(*needs: str) -> Callable[[Callable[[Subject, Found], None]], Check]:
     """Make a check of a function; its name and its docstring are the check's."""
 
     def made(run: Callable[[Subject, Found], None]) -> Check:
-        return Check(run.__name__, run, ("task", *needs), kinds)
+        return Check(run.__name__, run, ("task", *needs))
 
     return made
 

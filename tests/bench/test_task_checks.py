@@ -46,6 +46,25 @@ TASK = """
             return TaskData(examples, "test", "1")
 """
 
+NEXT = """
+    from whybench import Example, Span, Task, TaskData
+    from whybench.tasks.builtin import checkpoint
+
+    TEXTS = [("ada tea ben milk cara soda ada", " tea", " milk"), ("ben tea ada milk cara soda ada", " milk", " tea")]
+
+    class Drinks(Task):
+        \"\"\"Who drinks what.\"\"\"
+
+        name, summary, suite, licence, kind = "drinks", "Who drinks what", "own", "MIT", "next_token"
+        labels = ("continuation", "foil")
+        default_model = checkpoint("induction")
+
+        def load(self, data=None, split=None):
+            rows = [(i, text, word, foil) for i, (text, word, foil) in enumerate(TEXTS * 10)]
+            examples = [Example(str(i), t, None, 0, continuation=word, foil=foil) for i, t, word, foil in rows]
+            return TaskData(examples, "test", "1")
+"""
+
 READS = """
     from whybench import Task, TaskData
     from whybench.bench.data import examples_of, read_rows
@@ -146,7 +165,6 @@ BROKEN = {
     "label as text": ([(EXAMPLE, "Example(str(i), t, None, str(l), spans(t))")], "labels", "0 has '0'"),
     "undeclared": ([('evidence = "planted"', "")], "evidence", "20 examples have some"),
     "not planted": ([(EXAMPLE, "Example(str(i), t, None, l, spans(t) if i else ())")], "evidence", "in: 0."),
-    "nobody marked": ([("spans(t)", "None"), ('"planted"', '"human"')], "evidence", "no example has any"),
     "behind the end": ([(EXAMPLE, "Example(str(i), t, None, l, (Span(0, 2, 99),))")], "evidence", "(0, 2, 99)"),
     "other segment": ([(EXAMPLE, "Example(str(i), t, None, l, (Span(1, 0, 3),))")], "evidence", "(1, 0, 3)"),
     "blank": (
@@ -362,14 +380,53 @@ def test_a_missing_column_is_named(write, tmp_path):
     assert "Rename the column" in reason(report, "data")
 
 
-def test_a_kind_that_is_not_known_is_skipped(write):
-    change = ('evidence = "planted"', 'evidence = "planted"; kind = "next_token"')
-    report = check_task(write(change))
-    found = statuses(report)
+def test_people_may_have_marked_other_data_of_the_task(write):
+    report = check_task(write(("spans(t)", "None"), ('"planted"', '"human"')))
+    assert statuses(report)["evidence"] == "warned"
+    assert "no example of this data has any" in reason(report, "evidence")
+
+
+def next_token(tmp_path, *changes):
+    text = textwrap.dedent(NEXT)
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "drinks.py").write_text(text)
+    return check_task(str(tmp_path / "drinks.py"))
+
+
+def test_next_token_tasks(tmp_path):
+    report = next_token(tmp_path)
     assert report.passed
-    assert found["labels"] == found["agreement"] == found["units"] == "skipped"
-    assert found["ids"] == found["texts"] == found["evidence"] == found["other_process"] == "passed"
-    assert "'next_token'" in reason(report, "agreement")
+    found = {finding.check: finding for finding in report.findings}
+    assert found["labels"].facts["continuations"] == 2
+    assert found["agreement"].status == "passed"
+    assert found["agreement"].facts["accuracy"] == 1 and found["agreement"].facts["by chance"] == 0.5
+
+
+def test_next_token_tasks_have_two_words_and_one_label(tmp_path):
+    report = next_token(tmp_path, ('labels = ("continuation", "foil")', 'labels = ("match", "mismatch")'))
+    assert statuses(report)["file"] == "failed" and "continuation" in reason(report, "file")
+    report = next_token(tmp_path, ("foil=foil", "foil=word"))
+    assert "No continuation, or no other foil, in: 0, 1, 2" in reason(report, "labels")
+    report = next_token(tmp_path, ("None, 0, ", "None, 1, "))
+    assert "Labels other than 0, the continuation's, in: 0, 1, 2" in reason(report, "labels")
+
+
+def test_what_a_language_model_cannot_be_asked_about_is_counted(tmp_path):
+    report = next_token(tmp_path, ('" tea", " milk"), ("ben tea', '" green tea", " milk"), ("ben tea'))
+    (units,) = [finding for finding in report.findings if finding.check == "units"]
+    assert units.facts["cannot be asked about"] == 10
+    report = next_token(
+        tmp_path, ("word, foil in", "foil, word in"), ("continuation=word", 'continuation=" green tea"')
+    )
+    assert "can be asked about no example" in reason(report, "model_labels")
+
+
+def test_a_kind_that_is_not_known_is_named(write):
+    report = check_task(write(('evidence = "planted"', 'evidence = "planted"; kind = "regression"')))
+    assert statuses(report)["file"] == "failed"
+    assert "'regression'" in reason(report, "file")
 
 
 def test_wrong_use_raises(write, tmp_path):
