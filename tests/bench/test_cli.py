@@ -147,10 +147,11 @@ def test_the_causal_suite(home, monkeypatch, capsys):
     (home / "even.py").write_text(
         "from whybench.bench.matrices import Matrices, MatrixMethod\n\n\n"
         "class Even(MatrixMethod):\n"
-        '    """The same weight everywhere."""\n\n'
+        '    """The same weight wherever there may be any."""\n\n'
         '    name, family, signed = "even", "control", False\n\n'
         "    def transform(self, weights, values, allowed):\n"
-        "        return Matrices(0 * weights + 1 / weights.shape[-1])\n"
+        "        even = allowed.to(weights) / allowed.sum(dim=-1, keepdim=True)\n"
+        "        return Matrices(even.expand_as(weights))\n"
     )
     monkeypatch.chdir(home)
     options = ["--limit", 4, "--results", "causal", "--wandb", "disabled", "--device", "cpu"]

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from whybench.bench.metrics import METRICS
 from whybench.bench.recovery import RECOVERY
 from whybench.bench.store import ResultStore
 from whybench.leaderboard.site import build_site
-from whybench.tests.leaderboard.factory import Made, make, suite
+from whybench.tests.leaderboard.factory import DEFAULT, Made, make, suite
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra: test)")
@@ -108,7 +107,7 @@ def test_every_column_sorts(page: Any, site: Path) -> None:
     page.goto((site / "index.html").as_uri())
     keys = page.locator('section[data-task="xor_cues"] th[data-key]').evaluate_all("all => all.map(h => h.dataset.key)")
     of_all_evidence = {name for name, metric in RECOVERY.items() if metric.role is None}
-    assert {"method", "rank", *METRICS, *of_all_evidence, "p50_ms", "coverage"} <= set(keys)
+    assert {"method", "rank", *DEFAULT, *of_all_evidence, "p50_ms", "coverage"} <= set(keys)
     for index, key in enumerate(keys):
         head(page, key).get_by_role("button").click()
         cells = page.locator(f'section[data-task="xor_cues"] tbody[data-ranked] tr > :nth-child({index + 1})')

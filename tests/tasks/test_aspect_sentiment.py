@@ -78,8 +78,8 @@ def test_another_question_gets_another_answer():
         asked, shift, matches = clauses(text)
         other = random.choice([match["aspect"] for match in matches if match["aspect"] != asked])
         again = f"about {other} : {text[shift:]}"
-        asked_again.append((again, None, rule(again, None)[0]))
-    changed = [label != one.label for one, (_, _, label) in zip(TASK.generate("test"), asked_again, strict=True)]
+        asked_again.append((again, None, rule(again, None)[0], None))
+    changed = [label != one.label for one, (_, _, label, _) in zip(TASK.generate("test"), asked_again, strict=True)]
     assert sum(changed) > 60
     assert (probabilities(TASK, asked_again) > 0.5).double().mean() >= 0.98
 
@@ -93,8 +93,8 @@ def test_each_piece_is_necessary(piece):
 def test_a_negation_that_is_not_there_turns_the_opinion():
     negated = [one for one in TASK.generate("test") if len(one.evidence) == 4]
     assert len(negated) > 60
-    without = [(*one.texts, 1 - one.label) for one in (cut(one, one.evidence[2]) for one in negated)]
-    assert (probabilities(TASK, without) > 0.5).double().mean() >= 0.98
+    turned = [(*one.texts, 1 - one.label, None) for one in (cut(one, one.evidence[2]) for one in negated)]
+    assert (probabilities(TASK, turned) > 0.5).double().mean() >= 0.98
 
 
 def test_a_masked_negation_is_still_seen():
