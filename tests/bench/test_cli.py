@@ -127,7 +127,11 @@ def test_list(home):
     assert "efficient_attention" in whybench("list", cwd=home).stdout
     tasks = json.loads(whybench("list", "tasks", "--json", cwd=home).stdout)
     assert {task["name"]: task["suite"] for task in tasks}["xor_cues"] == "mini"
-    metrics = {row["name"]: row["needs"] for row in json.loads(whybench("list", "metrics", "--json", cwd=home).stdout)}
+    rows = json.loads(whybench("list", "metrics", "--json", cwd=home).stdout)
+    metrics = {row["name"]: row["needs"] for row in rows}
+    default = {row["name"]: row["default"] for row in rows}
+    assert (default["loo_agreement"], default["infidelity"]) == ("yes", "no")
+    assert default["replaced_tvd"] == "--suite causal"
     assert metrics["comprehensiveness"] == "probabilities"
     assert metrics["average_precision"] == "evidence"
     assert metrics["replaced_tvd"] == "attention"
