@@ -12,7 +12,6 @@ from whybench.bench.comparison import Comparison, compare, letter
 from whybench.bench.metric import Metric
 from whybench.bench.store import StoredResult
 from whybench.leaderboard.columns import numbers
-from whybench.leaderboard.formatting import count
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def _compared(values: bytes, names: tuple[str, ...], higher_is_better: bool) -> 
 
 
 def _standing(found: Comparison, i: int, metric: Metric) -> Standing:
-    low, high = (count(float(end)) for end in found.rank_intervals[:, i])
+    low, high = (f"{round(float(end), 2):g}" for end in found.rank_intervals[:, i])
     tied = tuple(name for j, name in enumerate(found.names) if j != i and not found.significant[i, j])
     others = f"no significant difference to {', '.join(tied)}" if tied else "significantly different from all others"
     left_out = f", {found.left_out:,} left out" if found.left_out else ""
@@ -74,7 +73,7 @@ def _standing(found: Comparison, i: int, metric: Metric) -> Standing:
         interval=low if low == high else f"{low}\u2013{high}",
         letters=spelled(found.letters[i]),
         tied=tied,
-        help=f"rank {count(float(found.ranks[i]))} by {metric.title.lower()}, {low} to {high} in 95 % of resamples of "
+        help=f"rank {found.ranks[i]:g} by {metric.title.lower()}, {low} to {high} in 95 % of resamples of "
         f"{found.examples:,} examples{left_out}; {others}",
     )
 
