@@ -127,7 +127,8 @@ def test_rows_are_the_models_own_where_the_null_space_is_trivial():
     weights = weights / weights.sum(dim=-1, keepdim=True)
     for kind in ("effective", "row_sum", "efficient", "sparsest"):
         solution = solve(weights, values, kind=kind)
-        torch.testing.assert_close(solution.matrix, weights, rtol=0, atol=1e-16)
+        # to the last bit or two: sums are taken in another order on other processors
+        torch.testing.assert_close(solution.matrix, weights, rtol=0, atol=3e-16)
         assert not solution.null_dimension.any()
         assert not solution.iterations.any()
 
