@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, jaccard_score, roc_auc_score
 
@@ -107,6 +107,7 @@ def runs(units, segments):
     return spans
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_properties(data):
     n = data.draw(st.integers(1, 24))
