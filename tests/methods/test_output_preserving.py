@@ -127,7 +127,7 @@ def test_rows_are_the_models_own_where_the_null_space_is_trivial():
     weights = weights / weights.sum(dim=-1, keepdim=True)
     for kind in ("effective", "row_sum", "efficient", "sparsest"):
         solution = solve(weights, values, kind=kind)
-        # to the last bit or two: sums are taken in another order on other processors
+        # to the last bit or two: one bit was seen to differ with another number of threads
         torch.testing.assert_close(solution.matrix, weights, rtol=0, atol=3e-16)
         assert not solution.null_dimension.any()
         assert not solution.iterations.any()
