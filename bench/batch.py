@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from whybench.bench.choices import UnitKind
+from whybench.bench.choices import OperatorName, UnitKind
 from whybench.bench.errors import ParameterError
 from whybench.bench.task import Span
 
@@ -35,6 +35,7 @@ class Batch:
         truncated: Per example whether the text was longer than the model's limit.
         target: The label that is explained, ``[batch]``, int64; None: the model's own prediction.
         contrast: Token ids of the continuation and of the foil, ``[batch, 2]``, int64; None where labels are classes.
+        operator: How units are removed when the scores are scored; None: it is not known yet.
     """
 
     input_ids: Tensor
@@ -49,6 +50,7 @@ class Batch:
     truncated: tuple[bool, ...]
     target: Tensor | None = None
     contrast: Tensor | None = None
+    operator: OperatorName | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -111,11 +113,31 @@ class Batch:
             truncated=pick(self.truncated),
             target=None if self.target is None else self.target[rows],
             contrast=None if self.contrast is None else self.contrast[rows],
+            operator=self.operator,
+        )
+
+    def padded(self, tokens: int, pad_id: int) -> Batch:
+        """The same examples with this many more tokens of padding in every row."""
+
+        def wider(tensor: Tensor, value: int) -> Tensor:
+            return torch.nn.functional.pad(tensor, (0, tokens), value=value)
+
+        types = self.token_type_ids
+        return dataclasses.replace(
+            self,
+            input_ids=wider(self.input_ids, pad_id),
+            attention_mask=wider(self.attention_mask, 0),
+            token_type_ids=None if types is None else wider(types, 0),
+            units=wider(self.units, -1),
         )
 
     def with_target(self, target: Tensor) -> Batch:
         """The same examples, explained for the labels in ``target`` ``[batch]``."""
         return dataclasses.replace(self, target=target.to(self.device))
+
+    def with_operator(self, operator: OperatorName) -> Batch:
+        """The same examples, to be scored by this removal operator."""
+        return dataclasses.replace(self, operator=operator)
 
     def with_units(self, unit: UnitKind) -> Batch:
         """The same examples with words (as encoded) or single tokens as the units.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,16 +12,18 @@ import pyarrow as pa
 from whybench.bench import examples_table
 from whybench.bench.agreement import is_constant
 from whybench.bench.batch import Batch
+from whybench.bench.choices import GateName
 from whybench.bench.classifier import Classifier
 from whybench.bench.cost import explain_and_measure
 from whybench.bench.curves import Curves, Floats, Ints
 from whybench.bench.engine import ForwardEngine
 from whybench.bench.errors import MethodError
+from whybench.bench.gates import ModelState, gates
 from whybench.bench.method import Attribution, Method
 from whybench.bench.metric import FaithfulnessMetric
 from whybench.bench.metrics import metrics_named
 from whybench.bench.recovery import RECOVERY, Evidence, evidence_of
-from whybench.bench.schema import Cost, Coverage, Failure, Figure, ReportFigure, Spec
+from whybench.bench.schema import Cost, Coverage, Failure, Figure, GateOutcome, ReportFigure, Spec
 from whybench.bench.scoring import check_shape, rankings, record_curves, unrankable
 from whybench.bench.summary import figures_of
 from whybench.bench.task import Example
@@ -38,6 +40,7 @@ class Outcome:
     report: dict[str, ReportFigure]
     cost: Cost | None
     examples: pa.Table
+    gates: dict[GateName, GateOutcome] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +89,7 @@ def run_cell(
     Raises:
         MethodError: No example got a score.
     """
+    state = ModelState(classifier.model)
     answers = explain_all(method, classifier, batch, batch_size, progress)
     good = [i for i in range(len(batch)) if i not in answers.failed]
     if not good:
@@ -115,21 +119,24 @@ def run_cell(
         _row(batch, i, example, target[i], answers, curves.get(i), evidence[i], values)
         for i, example in enumerate(examples)
     ]
+    coverage = Coverage(
+        examples=len(batch),
+        scored=len(good),
+        truncated=sum(batch.truncated),
+        failed=tuple(Failure(example=batch.ids[i], reason=why) for i, why in sorted(answers.failed.items())),
+    )
+    report = {name: figure[good] for name, figure in answers.report.items()}
     return Outcome(
-        coverage=Coverage(
-            examples=len(batch),
-            scored=len(good),
-            truncated=sum(batch.truncated),
-            failed=tuple(Failure(example=batch.ids[i], reason=why) for i, why in sorted(answers.failed.items())),
-        ),
+        coverage=coverage,
         figures=figures_of(values),
         report={
-            name: ReportFigure(mean=float(figure[good].mean()), largest=float(figure[good].max()))
-            for name, figure in answers.report.items()
+            name: ReportFigure(mean=float(figure.mean()), largest=float(figure.max()))
+            for name, figure in report.items()
         }
         | {"constant_scores": ReportFigure(mean=float(np.mean(constant)), largest=max(constant))},
         cost=answers.cost,
         examples=examples_table.table(rows, values),
+        gates=gates(method, classifier, batch, coverage, report, state, spec.seed),
     )
 
 

@@ -16,11 +16,27 @@ CONTROL: Family = "control"
 # Yardsticks: shown, never ranked
 UNRANKED: tuple[Family, ...] = ("reference", CONTROL)
 
+# The end of the skill's scale that a reference gives
+Bound = Literal["floor", "ceiling"]
+
 # Where a task's evidence comes from: put there by the rule that makes the texts, or marked by people
 EvidenceKind = Literal["planted", "human"]
 # What a unit does for the label, by the rule that gives it; see `whybench.bench.task.Roles`
 Role = Literal["necessary", "sufficient", "distractor"]
 ROLES: tuple[Role, ...] = get_args(Role)
+
+# What a row has to pass to be ranked; the last one is tried where it is asked for
+GateName = Literal[
+    "determinism",
+    "batch_invariance",
+    "padding_invariance",
+    "label_sensitivity",
+    "model_unchanged",
+    "completeness",
+    "coverage",
+    "randomised_weights",
+]
+GATES: tuple[GateName, ...] = get_args(GateName)
 
 TaskKind = Literal["classification", "next_token"]
 TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)

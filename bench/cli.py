@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from whybench.bench import cli_add
-from whybench.bench.choices import CONTROL, FAMILIES, UNITS, UnitKind
+from whybench.bench.choices import UNITS, UnitKind
+from whybench.bench.cli_methods import method_named, methods_named, twins_of
 from whybench.bench.console import print_json, quiet
-from whybench.bench.errors import MethodError, ParameterError, StoreError, WhybenchError
+from whybench.bench.errors import ParameterError, StoreError, WhybenchError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from whybench.bench.explanation import Explanation
-    from whybench.bench.method import Method
     from whybench.bench.runner import Plan
 
 app = typer.Typer(
@@ -84,6 +84,13 @@ def run(
         str, typer.Option("--dtype", help="Precision that the methods see; scoring is in float32.")
     ] = "float32",
     batch_size: Annotated[int, typer.Option("--batch-size", help="Examples in a method's batch.")] = 16,
+    randomised_weights: Annotated[
+        bool,
+        typer.Option("--randomised-weights", help="Also check that maps change when the model's weights are redrawn."),
+    ] = False,
+    twins: Annotated[
+        bool, typer.Option("--twins", help="Add the permuted twin of every method: its scores on the wrong units.")
+    ] = False,
     threads: Annotated[int | None, typer.Option("--threads", help="Processor threads; default: torch's.")] = None,
     results: Results = RESULTS,
     site: Site = None,
@@ -108,7 +115,9 @@ def run(
     causal = suite == CAUSAL_SUITE
     if task and suite and not causal:
         raise ParameterError(f"--suite {suite} and --task {task[0]} were both given; give one of the two.")
-    methods, unusable = _methods(method, causal=causal)
+    methods, unusable = methods_named(method, causal=causal)
+    if twins:
+        methods += twins_of(methods)
     tasks = [load_task(name) for name in task or _suite(DEFAULT_SUITE if causal or suite is None else suite)]
     if not task and model is None:
         for bare in (one for one in tasks if not one.default_model):
@@ -130,6 +139,7 @@ def run(
         dtype=dtypes[dtype],
         batch_size=batch_size,
         measure="causal" if causal else "faithfulness",
+        randomised_weights=randomised_weights,
     )
     for name, reason in unusable.items():
         sys.stderr.write(f"whybench: {name} is left out: {reason}\n")
@@ -213,7 +223,7 @@ def explain(
             f"--continuation is {continuation!r} and --foil {foil!r}; a next token is explained against another one: "
             "give both, or for a classifier none."
         )
-    name, parameters = _method(method)
+    name, parameters = method_named(method)
     loaded = load_method(name, **parameters)
     contrast = None if continuation is None or foil is None else (continuation, foil)
     kind = Classifier if contrast is None else NextTokenModel
@@ -327,47 +337,6 @@ def _suite(name: str) -> list[str]:
     if not chosen:
         raise UnknownNameError("suite", name, {suite for suite in suites.values() if suite})
     return chosen
-
-
-def _methods(chosen: list[str] | None, *, causal: bool) -> tuple[list[Method], dict[str, str]]:
-    """The methods to run, and those of all that cannot be loaded, each with its reason.
-
-    Without a choice: for the causal suite all that give matrices, controls included; else all but the controls.
-    """
-    from whybench.bench.matrices import MatrixMethod
-    from whybench.bench.registry import load_method
-
-    methods: list[Method] = []
-    unusable = {}
-    for name, parameters in map(_method, chosen or _all_methods(causal=causal)):
-        try:
-            loaded = load_method(name, **parameters)
-        except MethodError as error:
-            # one broken file among all methods is no reason to stop; one that was asked for by name is
-            if chosen:
-                raise
-            unusable[name] = str(error)
-            continue
-        # an entry point says nothing of itself before it is loaded
-        if chosen or (isinstance(loaded, MatrixMethod) if causal else loaded.family != CONTROL):
-            methods.append(loaded)
-    return methods, unusable
-
-
-def _all_methods(*, causal: bool) -> list[str]:
-    from whybench.bench.listing import entries
-
-    families = ("attention", CONTROL) if causal else tuple(family for family in FAMILIES if family != CONTROL)
-    return [entry.name for entry in entries("method") if entry.fact("family", families[0]) in families]
-
-
-def _method(text: str) -> tuple[str, dict[str, str]]:
-    name, _, tail = text.partition(":")
-    pairs = [item.partition("=") for item in tail.split(",") if item]
-    for key, sign, _ in pairs:
-        if not sign:
-            raise ParameterError(f"--method {text!r} has {key!r} where key=value belongs (NAME:key=value,key=value).")
-    return name, {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def _data(text: str) -> tuple[str, Path]:

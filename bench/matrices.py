@@ -97,6 +97,11 @@ class MatrixMethod(ReportingMethod):
             layers = zip(record.weights, record.values, record.allowed, strict=True)
             return tuple(self.transform(*layer) for layer in layers)
 
+    @property
+    def label_specific(self) -> bool:
+        """Attention is of the text; only the gradient is of a label."""
+        return self.aggregation == "gradient"
+
     def explain(self, classifier: Classifier, batch: Batch) -> Attribution:
         """Token scores ``[batch, tokens]`` from the matrices, by the aggregation; only rows that it reads are made.
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, dataclass_transform
 
 from torch import Tensor
 
 from whybench.bench.batch import Batch
-from whybench.bench.choices import Family
+from whybench.bench.choices import Bound, Family
 from whybench.bench.classifier import Classifier
 from whybench.bench.errors import MethodError
 
@@ -46,6 +46,12 @@ class Method(ABC):
         negative: Whether scores of an unsigned method may be negative; they rank by value, and say nothing against the
             target.
         note: What must be said wherever its results are shown, such as that it is a reconstruction.
+        bound: The end of the skill's scale that it gives: ``floor``, what chance has, or ``ceiling``, the best that a
+            search found for the metric that is its parameter ``metric``. None for all but such references.
+        variants: The parameters with which a run has it where none are given, each a row of its own.
+        default: Whether it runs where no method is asked for by name: not where it has no answer for many texts, or
+            where another one estimates the same at the same cost.
+        twin: Whether it is made of another method, which its parameters ``of`` and ``parameters_of`` name.
     """
 
     name: ClassVar[str]
@@ -53,6 +59,10 @@ class Method(ABC):
     signed: ClassVar[bool]
     negative: ClassVar[bool] = False
     note: ClassVar[str] = ""
+    bound: ClassVar[Bound | None] = None
+    variants: ClassVar[Sequence[Mapping[str, Any]]] = ({},)
+    default: ClassVar[bool] = True
+    twin: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -78,6 +88,15 @@ class Method(ABC):
         """Raise MethodError where the method has no answer for one of the examples."""
         for index, reason in attribution.failed.items():
             raise MethodError(f"{self.label()} has no answer for example {batch.ids[index]!r}: {reason}")
+
+    @property
+    def label_specific(self) -> bool:
+        """Whether its scores are about the target, and would be others for another label."""
+        return self.family != "reference"
+
+    def parts(self) -> tuple[type, ...]:
+        """The classes whose source files its numbers come from: its own, and those that it calls by their name."""
+        return (type(self),)
 
     def parameters(self) -> dict[str, Any]:
         """The parameters with their values."""

@@ -32,6 +32,7 @@ from whybench.bench.method import Method
 from whybench.bench.metrics import metrics_named
 from whybench.bench.next_token import NextTokenModel
 from whybench.bench.operators import Remover, operator_for
+from whybench.bench.randomised import randomised_weights
 from whybench.bench.sample import sample
 from whybench.bench.schema import MethodSpec, ModelSpec, Result, Spec, TaskSpec
 from whybench.bench.scoring import require_float32
@@ -63,6 +64,8 @@ class Plan:
         batch_size: Examples in a batch of a method.
         measure: ``faithfulness`` by the metrics, or ``causal``: what the output does when matrices take the place of
             the attention, by all figures of `whybench.bench.causal.metrics`.
+        randomised_weights: Whether every cell of faithfulness that has not yet been gets the check of
+            `whybench.bench.randomised`.
     """
 
     tasks: Sequence[Task]
@@ -80,6 +83,7 @@ class Plan:
     dtype: torch.dtype = torch.float32
     batch_size: int = 16
     measure: Measure = "faithfulness"
+    randomised_weights: bool = False
 
     def __post_init__(self) -> None:
         if self.measure not in MEASURES:
@@ -100,6 +104,11 @@ class Plan:
             raise ParameterError(f"{', '.join(bare)} has no default model; give one with --model.")
 
     def _check_causal(self) -> None:
+        if self.randomised_weights:
+            raise ParameterError(
+                "the randomised-weights check is of token scores, which the causal suite has none of. "
+                "Leave --randomised-weights out."
+            )
         if self.metrics is not None:
             raise ParameterError(
                 f"the metric {next(iter(self.metrics), '')!r} was asked for; metrics are chosen among those of "
@@ -166,7 +175,7 @@ def _run_task(plan: Plan, task: Task, store: ResultStore, observer: Observer) ->
     examples = in_model_order(examples, task.labels, scorer.labels, task=task.name, model=scorer.name)
     operator = operator_for(scorer, plan.operator or task.operator)
     observer.task_started(task, scorer, len(examples), data.left_out)
-    batch = scorer.encode_examples(examples).with_units(plan.unit or task.unit)
+    batch = scorer.encode_examples(examples).with_units(plan.unit or task.unit).with_operator(operator)
     engine = ForwardEngine(scorer)
     predicted = _originals(engine, batch, operator).argmax(axis=1)
     if batch.target is None:
@@ -193,6 +202,8 @@ def _run_task(plan: Plan, task: Task, store: ResultStore, observer: Observer) ->
         else:
             observer.cell_started(task, method)
             stored = _run_method(plan, task, method, explained, spec, accuracy, store, outcome_of)
+        if plan.randomised_weights and stored.result.status == "finished" and stored.randomised is None:
+            stored = _checked(method, explained, batch, stored, store, observer)
         observer.cell_finished(stored, reused=reused)
         found.append(stored)
     return found
@@ -219,6 +230,7 @@ def _run_method(
         "summary": " ".join(summary.split()),
         "description": description,
         "note": method.note,
+        "bound": method.bound,
         "label_names": explained.labels,
         "evidence": task.evidence,
         "environment": environment(explained.device),
@@ -237,6 +249,7 @@ def _run_method(
             coverage=outcome.coverage,
             figures=outcome.figures,
             report=outcome.report,
+            gates=outcome.gates,
             cost=outcome.cost,
             **common,
         )
@@ -246,6 +259,16 @@ def _run_method(
         )
         return read(store.write(result))
     return read(store.write(result, outcome.examples))
+
+
+def _checked(
+    method: Method, explained: Classifier, batch: Batch, stored: StoredResult, store: ResultStore, observer: Observer
+) -> StoredResult:
+    cell, seed = stored.result.cell, stored.result.spec.seed
+    store.add_check(
+        randomised_weights(method, explained, batch, cell, seed, lambda *n: observer.progressed("randomising", *n))
+    )
+    return read(stored.folder)
 
 
 def _classifiers(plan: Plan, task: Task) -> tuple[Classifier, Classifier]:
@@ -326,7 +349,7 @@ def _spec(
         method=MethodSpec(
             name=method.name,
             parameters=json.loads(json.dumps(method.parameters())),
-            source=source_hash(type(method)),
+            source=source_hash(*method.parts()),
         ),
         task=TaskSpec(
             name=task.name,

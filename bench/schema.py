@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from whybench.bench.causal.metrics import CAUSAL
-from whybench.bench.choices import EvidenceKind, Family, Measure, OperatorName, UnitKind
+from whybench.bench.choices import Bound, EvidenceKind, Family, GateName, Measure, OperatorName, UnitKind
 from whybench.bench.figures import FIGURES
 
 SCHEMA_VERSION = 1
@@ -162,6 +162,46 @@ class Coverage(Record):
         return self
 
 
+class GateOutcome(Record):
+    """Whether a row passed a gate.
+
+    Attributes:
+        status: ``passed``; ``failed``, which keeps the row out of the ranking; ``not_applicable`` where the method does
+            not claim what is tried; ``not_run`` where it could not be tried.
+        value: What was measured, None where nothing was.
+        limit: What it is held against.
+        reason: Why, where it did not simply pass.
+    """
+
+    status: Literal["passed", "failed", "not_applicable", "not_run"]
+    value: NotNegative | None = None
+    limit: NotNegative | None = None
+    reason: str = ""
+
+
+class RandomisedStage(Record):
+    """The maps with the weights drawn anew from the output down to one part of the model.
+
+    Attributes:
+        name: The part that was drawn last.
+        correlation: Mean Spearman correlation with the maps of the trained model.
+        examples: Examples that it is the mean of.
+    """
+
+    name: str
+    correlation: Annotated[float, Field(ge=-1, le=1)]
+    examples: Count
+
+
+class Randomised(Record):
+    """The randomised-weights check of one cell, which is made where it is asked for."""
+
+    schema_version: Literal[1] = 1
+    cell: str
+    stages: tuple[RandomisedStage, ...] = ()
+    outcome: GateOutcome
+
+
 class Cost(Record):
     """What the explanations cost; times and memory hold for the environment beside them, counts everywhere.
 
@@ -222,12 +262,15 @@ class Result(Record):
         summary: First paragraph of the method's docstring.
         description: The rest of it: formula, source, parameters.
         note: What must be said wherever the method's results are shown.
+        bound: The end of the skill's scale that the method gives; None for all but references that do.
         label_names: The model's labels, in the order of their indices.
         evidence: Where the task's evidence comes from; None where it has none, and in results that do not say.
         accuracy: Share of examples whose prediction is the gold label; None without gold labels.
         coverage: Examples scored, truncated, failed.
         figures: Per metric.
         report: What the method reports about its own answers.
+        gates: The outcome of every gate (`whybench.bench.gates`); empty in results from before there were any, and in
+            the causal suite, which ranks nobody.
         cost: What it cost; None where no explanation was made (a control in the causal suite).
         created: UTC time, ISO 8601.
         seconds: Wall-clock time of the whole cell.
@@ -245,12 +288,14 @@ class Result(Record):
     summary: str
     description: str = ""
     note: str = ""
+    bound: Bound | None = None
     label_names: tuple[str, ...] = ()
     evidence: EvidenceKind | None = None
     accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
     coverage: Coverage | None = None
     figures: dict[str, Figure] = {}
     report: dict[str, ReportFigure] = {}
+    gates: dict[GateName, GateOutcome] = {}
     cost: Cost | None = None
     environment: Environment
     error: str | None = None

@@ -13,18 +13,19 @@ _BENCH = Path(__file__).resolve().parent
 NUMERICAL = {path.stem: path for path in (_BENCH / "nullspace.py", _BENCH / "causal" / "chance.py")}
 
 
-def source_hash(cls: type) -> str:
-    """SHA-256 over the files that define the class and the classes that it inherits from, and what they import.
+def source_hash(*classes: type) -> str:
+    """SHA-256 over the files that define the classes and what they inherit from, and what these files import.
 
     Imports are followed to files in the same folder as the class's own, by whatever form of import, and to the engine's
     modules of `NUMERICAL`. Its other modules and other packages are told apart by the protocol's version in a result's
     spec and by the versions in its environment.
     """
-    classes = [base for base in cls.__mro__ if base.__module__ not in ("builtins", "abc")]
-    files = [Path(file) for base in classes if (file := getattr(sys.modules[base.__module__], "__file__", None))]
     digest = hashlib.sha256()
-    for path in _with_imports(files):
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for cls in classes:
+        bases = [base for base in cls.__mro__ if base.__module__ not in ("builtins", "abc")]
+        files = [Path(file) for base in bases if (file := getattr(sys.modules[base.__module__], "__file__", None))]
+        for path in _with_imports(files):
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 

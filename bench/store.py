@@ -5,6 +5,7 @@
     RESULTS/
     ├── cells/<task>--<method>--<hash>/   finished cells: result.json, examples.parquet, and manifest.json
     ├── failed/<task>--<method>--<hash>/  the last failure of a cell that has not finished: result.json, manifest.json
+    ├── checks/<task>--<method>--<hash>.json  of finished cells, where it was asked for: the randomised-weights check
     └── .writing/                         folders in the making; what a killed run leaves here is never read
 
 A cell is written into ``.writing``, flushed to disk, its files' digests are put into the manifest, last, and the folder
@@ -21,6 +22,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,10 +32,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from whybench.bench.choices import GateName
 from whybench.bench.errors import CorruptResultError, StoreError
 from whybench.bench.examples_table import completed, required
 from whybench.bench.identities import broken
-from whybench.bench.schema import Digest, Result
+from whybench.bench.schema import Digest, GateOutcome, Randomised, Result
 
 LEFT_OVER_SECONDS = 24 * 3600
 RESULT, EXAMPLES, MANIFEST = "result.json", "examples.parquet", "manifest.json"
@@ -59,6 +62,30 @@ class StoredResult:
 
     folder: Path
     result: Result
+
+    @property
+    def randomised(self) -> Randomised | None:
+        """The randomised-weights check; None where it was not made.
+
+        Raises:
+            CorruptResultError: Its file is damaged, or of another cell.
+        """
+        path = _check_of(self.folder)
+        try:
+            found = Randomised.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise _corrupt(path, f"it is not a valid check: {error}") from error
+        if found.cell != self.folder.name:
+            raise _corrupt(path, f"it is of the cell {found.cell!r}")
+        return found
+
+    @cached_property
+    def gates(self) -> dict[GateName, GateOutcome]:
+        """The outcome of every gate that was tried with the cell or later."""
+        found = self.randomised
+        return self.result.gates if found is None else {**self.result.gates, "randomised_weights": found.outcome}
 
     @cached_property
     def examples(self) -> pa.Table:
@@ -158,6 +185,26 @@ class ResultStore:
             raise self._unwritable(error) from error
         return target
 
+    def add_check(self, check: Randomised) -> None:
+        """Write the randomised-weights check of a finished cell; one that is already there stays as it is.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        target = _check_of(self.cells / check.cell)
+        written = self._writing / f"{check.cell}-{uuid.uuid4().hex}.json"
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            written.parent.mkdir(parents=True, exist_ok=True)
+            written.write_text(check.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            _flush(written)
+            with suppress(FileExistsError):
+                target.hardlink_to(written)
+            written.unlink()
+            _flush(target.parent)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
     def _discard(self, folder: Path) -> None:
         away = self._writing / f"old-{uuid.uuid4().hex}"
         if folder.exists() and _put(folder, away):
@@ -210,6 +257,10 @@ def read(folder: Path) -> StoredResult:
     if result.status == "finished" and EXAMPLES not in manifest.files:
         raise _corrupt(folder, f"a finished cell without {EXAMPLES}")
     return StoredResult(folder, result)
+
+
+def _check_of(folder: Path) -> Path:
+    return folder.parent.parent / "checks" / f"{folder.name}.json"
 
 
 def _put(folder: Path, target: Path) -> bool:

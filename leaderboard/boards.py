@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from whybench.bench.choices import EvidenceKind, Measure
 from whybench.bench.schema import Spec
 from whybench.bench.store import StoredResult
+from whybench.leaderboard.repeats import folded
 
 
 @dataclass
@@ -86,6 +87,7 @@ def boards(results: Sequence[StoredResult], failures: Sequence[StoredResult]) ->
     for stored in sorted(failures, key=lambda stored: stored.result.cell):
         found.setdefault(_key(stored.result.spec), Board(stored.result.spec)).failures.append(stored)
     for board in found.values():
+        board.results = folded(board.results)
         board.names = _names(list(board))
     return sorted(
         found.values(),

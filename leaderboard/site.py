@@ -32,6 +32,8 @@ from whybench.leaderboard.formatting import Slugs
 from whybench.leaderboard.heatmap import examples
 from whybench.leaderboard.publish import check, publish
 from whybench.leaderboard.robustness import HELP, TITLE, robustness
+from whybench.leaderboard.skills import HELP as SKILL_HELP
+from whybench.leaderboard.skills import skills
 from whybench.leaderboard.tables import Row, Table, described, table
 
 ATTENTION = "attention.html"
@@ -119,6 +121,7 @@ class _Pages:
         self._sections = []
         found = boards(results, failures)
         self._robustness = robustness(found)
+        self._skills = skills(found)
         for board in found:
             task = board.spec.task
             anchor = anchors.of(f"{task.name} {board.spec.model.name} {task.examples}", board.key)
@@ -169,6 +172,9 @@ class _Pages:
             families=families,
             described=usual,
             all_tasks=self._tasks(),
+            skills=self._skills,
+            anchors={section.board.key: section.anchor for section in self._sections},
+            skill_help=SKILL_HELP,
             robustness=self._robustness,
             robustness_title=TITLE,
             robustness_help=HELP,
@@ -189,7 +195,8 @@ class _Pages:
                     entries.setdefault(entry.result.label, []).append(entry)
                 for stored in section.board:
                     # per-example tables are large, and this board's have been read for the last time
-                    vars(stored).pop("examples", None)
+                    for one in (stored, *getattr(stored, "cells", ())):
+                        vars(one).pop("examples", None)
             if shown:
                 parts = frozenset().union(*(chosen.parts for _, chosen in shown))
                 files[href] = self._page("task.html", "../", task=task, shown=shown, parts=parts)
@@ -216,7 +223,9 @@ class _Pages:
     def _entries(self, section: Section) -> Iterator[Entry]:
         """The cells of a board, each for the page of its method."""
         view = section.table
-        references = [row.stored for row in view.references]
+        bounds = [row.stored for row in view.references if row.result.bound]
+        # the ends of the scale say most; more lines would hide the method's own
+        references = bounds or [row.stored for row in view.references]
         for row in view.rows:
             drawing = None if section.causal else plot(row.stored, references, self._curves)
             yield Entry(section, row.result, row.name, row, view, drawing, command(row.result))

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from whybench.bench.causal.metrics import CAUSAL
-from whybench.bench.choices import UNRANKED, EvidenceKind
+from whybench.bench.choices import UNRANKED, EvidenceKind, GateName
 from whybench.bench.errors import UnknownNameError
 from whybench.bench.figures import FIGURES
 from whybench.bench.metric import Metric
 from whybench.bench.metrics import METRICS
 from whybench.bench.recovery import RECOVERY
-from whybench.bench.schema import Cost, Result
+from whybench.bench.schema import Cost, GateOutcome, Result
 from whybench.bench.store import StoredResult
 from whybench.leaderboard.boards import Board
 from whybench.leaderboard.formatting import MISSING, count, interval, memory, number, significant
@@ -105,9 +105,23 @@ class Row:
 
     @property
     def complete(self) -> bool:
-        """Whether every example got a score; a row that is not complete is never the best."""
+        """Whether every example got a score."""
         coverage = self.result.coverage
         return coverage is not None and coverage.scored == coverage.examples
+
+    @property
+    def barred(self) -> tuple[tuple[GateName, GateOutcome], ...]:
+        """The gates that it failed, beyond the examples without a score."""
+        return tuple(
+            (name, outcome)
+            for name, outcome in self.stored.gates.items()
+            if outcome.status == "failed" and name != "coverage"
+        )
+
+    @property
+    def eligible(self) -> bool:
+        """Whether it may be ranked and be the best: complete, and past every gate."""
+        return self.complete and not self.barred
 
 
 @dataclass(frozen=True)
@@ -345,8 +359,8 @@ def _sorted(rows: list[Row], columns: Sequence[Column]) -> list[Row]:
 
 
 def _ranked(rows: list[Row], figure: str) -> list[Row]:
-    """Give a standing to every row that is complete and has the figure."""
-    ranked = [row for row in rows if row.complete and row.cells[0].value is not None]
+    """Give a standing to every row that may be ranked and has the figure."""
+    ranked = [row for row in rows if row.eligible and row.cells[0].value is not None]
     found = standings([row.stored for row in ranked], [row.name for row in ranked], FIGURES[figure])
     return [replace(row, standing=found.get(row.result.cell)) for row in rows]
 
@@ -356,13 +370,13 @@ def _marked(rows: list[Row], columns: Sequence[Column]) -> list[Row]:
     changed = [list(row.cells) for row in rows]
     for index, column in enumerate(columns):
         known = [
-            (cell.value, cell.text) for row in rows if row.complete and (cell := row.cells[index]).value is not None
+            (cell.value, cell.text) for row in rows if row.eligible and (cell := row.cells[index]).value is not None
         ]
         if column.better is None or len({text for _, text in known}) < 2:
             continue
         # a difference that is not even shown is no reason to mark one of the two
         _, best = max(known) if column.better == "higher" else min(known)
         for row, cells in zip(rows, changed, strict=True):
-            if row.complete and cells[index].text == best:
+            if row.eligible and cells[index].text == best:
                 cells[index] = replace(cells[index], best=True)
     return [replace(row, cells=tuple(cells)) for row, cells in zip(rows, changed, strict=True)]

@@ -16,6 +16,9 @@ from whybench.leaderboard.attention_page import is_causal, leading, readable
 from whybench.leaderboard.boards import Board, boards
 from whybench.leaderboard.formatting import MISSING, measured, number, visible
 from whybench.leaderboard.robustness import HELP, TITLE, Robustness, robustness
+from whybench.leaderboard.skills import HELP as SKILL_HELP
+from whybench.leaderboard.skills import TITLE as SKILL_TITLE
+from whybench.leaderboard.skills import Skills, skills
 from whybench.leaderboard.tables import Column, Row, Table, TableCell, table
 
 # longer words of a heading are cut, longer names are folded
@@ -65,8 +68,34 @@ def print_overview(results: Sequence[StoredResult], failures: Sequence[StoredRes
             console.print(
                 f"Made in {board.environments} environments: times and memory do not compare.", style="yellow"
             )
+    if (made := skills(found)) is not None:
+        _print_skills(made, console)
     for compared in robustness(found):
         _print_robustness(compared, console)
+
+
+def _print_skills(made: Skills, console: Console) -> None:
+    console.print()
+    console.print(Text(SKILL_TITLE, style="bold"))
+    drawn = RichTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1), header_style="dim")
+    drawn.add_column("Method", overflow="fold")
+    if made.several:
+        drawn.add_column("all tasks ↑", justify="right", no_wrap=True)
+        drawn.add_column("beats ↑", justify="right", no_wrap=True)
+    for board in made.boards:
+        drawn.add_column(f"{visible(board.spec.task.name, 40)} ↑", justify="right", overflow="fold", min_width=6)
+    for one in made.rows:
+        borda = MISSING if one.borda is None else f"{one.borda:.0%}"
+        summed: list[Text | str] = [_cell(one.overall), borda] if made.several else []
+        drawn.add_row(Text(visible(one.name)), *summed, *map(_cell, one.cells))
+    console.print(drawn)
+    console.print(SKILL_HELP, style="dim")
+    for one in made.rows:
+        if one.why and made.several:
+            console.print(Text.assemble((visible(one.name), "bold"), f": {one.why}"), style="dim")
+    for title, reason in made.undefined:
+        console.print(f"No skill on {visible(title)}: {reason}.", style="dim", markup=False)
+    console.print()
 
 
 def _print_robustness(compared: Robustness, console: Console) -> None:
@@ -160,7 +189,11 @@ def _name(row: Row) -> Text:
     name = Text(visible(row.name))
     if row.result.family in UNRANKED:
         return name.append(f" ({row.result.family})")
-    return name if row.complete else name.append(" (incomplete)", style="yellow")
+    if not row.complete:
+        return name.append(" (incomplete)", style="yellow")
+    if row.barred:
+        return name.append(f" (fails {', '.join(gate.replace('_', ' ') for gate, _ in row.barred)})", style="yellow")
+    return name
 
 
 def _cell(cell: TableCell) -> Text:

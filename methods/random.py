@@ -16,11 +16,15 @@ from whybench.bench.method import Method
 class Random(Method):
     """Uniform random scores, seeded with the example's id, so that they do not depend on the batch.
 
+    A run has ten of its orders, and their mean is the floor of the skill.
+
     Attributes:
         seed: Another seed gives another order of each example's units.
     """
 
     name, family, signed = "random", "reference", False
+    bound = "floor"
+    variants = tuple({"seed": seed} for seed in range(10))
 
     seed: int = 0
 

@@ -37,7 +37,7 @@ def whybench(*arguments, cwd, **environment):
 @pytest.fixture(scope="module")
 def first_run(home):
     """Two methods on eight examples of one task, mirrored offline."""
-    methods = ["--method", "random", "--method", "gradient"]
+    methods = ["--method", "random:seed=0", "--method", "gradient"]
     return whybench("run", "--task", "xor_cues", "--limit", 8, *methods, "--device", "cpu", cwd=home)
 
 
@@ -54,7 +54,7 @@ def test_run_prints_the_table_and_the_pages_path(first_run, home):
 
 def test_a_second_run_does_only_what_is_missing_and_speaks_json(first_run, home):
     arguments = ["run", "--task", "xor_cues", "--limit", 8, "--device", "cpu", "--wandb", "disabled", "--json"]
-    methods = ["--method", "random", "--method", "integrated_gradients:n_steps=5,baseline=pad"]
+    methods = ["--method", "random:seed=0", "--method", "integrated_gradients:n_steps=5,baseline=pad"]
     done = whybench(*arguments, *methods, cwd=home)
     assert done.returncode == 0, done.stderr
     assert "random: was there already" in done.stderr
@@ -88,9 +88,9 @@ def test_a_failed_cell_is_exit_code_1_and_on_the_page(home):
 
 
 def test_one_broken_method_among_all_is_left_out_with_its_reason(home, monkeypatch, capsys):
-    from whybench.bench import cli
+    from whybench.bench import cli_methods
 
-    monkeypatch.setattr(cli, "_all_methods", lambda *, causal: ["random", str(home / "half.py")])
+    monkeypatch.setattr(cli_methods, "_all_methods", lambda *, causal: ["random", str(home / "half.py")])
     (home / "half.py").write_text("import nowhere_to_be_found\n")
     monkeypatch.chdir(home)
     arguments = ["run", "--limit", "8", "--results", "some", "--wandb", "disabled", "--device", "cpu"]
@@ -244,7 +244,7 @@ WRONG = {
     "recovery metric": (["run", "--metric", "average_precision"], "every task with evidence has it"),
     "site of somebody else": (["run", "--site", "."], "is not a site"),
     "label as a word": (["run", "--task", "sst2", "--model", XOR, "--data", "sst2=words.csv"], "'great'"),
-    "explain nothing": (["explain", " ", "--model", XOR, "--method", "random"], "empty text"),
+    "explain nothing": (["explain", " ", "--model", XOR, "--method", "random:seed=0"], "empty text"),
     "device": (["run", "--device", "gpu9"], "'gpu9' cannot be used"),
     "no such GPU": (["run", "--device", "cuda:99"], "'cuda:99' cannot be used"),
     "new task's name": (["new", "task", "two words"], "'two words'; it must be letters"),

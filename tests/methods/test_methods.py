@@ -28,7 +28,6 @@ from whybench.tests.models import (
 # controls are no explanations, and have tests of their own
 METHODS = [name for name in names("method") if load_method(name).family != "control"]
 FAST = {"integrated_gradients": {"n_steps": 6}}
-FOR_THE_TARGET = ("gradient", "gradient_x_input", "integrated_gradients", "occlusion")
 
 
 def method_named(name):
@@ -96,8 +95,8 @@ def test_target(name):
     own = method.attribute(classifier, batch)
     assert torch.equal(method.attribute(classifier, batch.with_target(predicted)), own)
     other = method.attribute(classifier, batch.with_target((predicted + 1) % 3))
-    assert torch.equal(other, own) == (name not in FOR_THE_TARGET)
-    if name in FOR_THE_TARGET:
+    assert torch.equal(other, own) != method.label_specific
+    if method.label_specific:
         mixed = method.attribute(classifier, batch.with_target(torch.cat((predicted[:2], (predicted[2:] + 1) % 3))))
         close(mixed, torch.cat((own[:2], other[2:])))
         with pytest.raises(LabelError):

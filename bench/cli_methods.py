@@ -1,0 +1,86 @@
+"""Which methods a command is about, from what stands on the command line; free of heavy imports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from whybench.bench.choices import CONTROL, FAMILIES, UNRANKED
+from whybench.bench.errors import MethodError, ParameterError
+
+if TYPE_CHECKING:
+    from whybench.bench.method import Method
+
+
+def methods_named(chosen: Sequence[str] | None, *, causal: bool) -> tuple[list[Method], dict[str, str]]:
+    """The methods to run, and those of all that cannot be loaded, each with its reason.
+
+    Without a choice: for the causal suite all that give matrices, controls included; else all but the controls; and in
+    both only those that run by default. One without parameters comes in all its variants.
+    """
+    from whybench.bench.matrices import MatrixMethod
+    from whybench.bench.registry import load_method
+
+    methods: list[Method] = []
+    unusable = {}
+    for name, parameters in map(method_named, chosen or _all_methods(causal=causal)):
+        try:
+            loaded = load_method(name, **parameters)
+        except MethodError as error:
+            # one broken file among all methods is no reason to stop; one that was asked for by name is
+            if chosen:
+                raise
+            unusable[name] = str(error)
+            continue
+        # an entry point says nothing of itself before it is loaded
+        asked = isinstance(loaded, MatrixMethod) if causal else loaded.family != CONTROL
+        if not chosen and not (asked and loaded.default):
+            continue
+        methods += [loaded] if parameters else [load_method(name, **variant) for variant in loaded.variants]
+    return methods, unusable
+
+
+def twins_of(methods: Sequence[Method]) -> list[Method]:
+    """The twins of those methods that are ranked, by every method that makes twins.
+
+    Raises:
+        ParameterError: A parameter of a method cannot be handed on, as it has a space in it.
+    """
+    from whybench.bench.listing import entries
+    from whybench.bench.registry import load_method
+
+    made: list[Method] = []
+    for maker in [entry.name for entry in entries("method") if entry.fact("twin")]:
+        for method in methods:
+            if method.family in UNRANKED:
+                continue
+            parameters = {key: str(value) for key, value in method.parameters().items() if value is not None}
+            if strange := [key for key, value in parameters.items() if value.split() != [value]]:
+                raise ParameterError(
+                    f"the parameter {strange[0]} of {method.label()} cannot be handed on to its twin, as it has a "
+                    "space in it. Leave --twins out, or this method."
+                )
+            given = " ".join(f"{key}={value}" for key, value in parameters.items() if f"{key}=" in method.label())
+            made.append(load_method(maker, of=method.name, parameters_of=given))
+    return made
+
+
+def _all_methods(*, causal: bool) -> list[str]:
+    from whybench.bench.listing import entries
+
+    families = ("attention", CONTROL) if causal else tuple(family for family in FAMILIES if family != CONTROL)
+    return [
+        entry.name
+        for entry in entries("method")
+        if entry.fact("family", families[0]) in families and entry.fact("default", True)
+    ]
+
+
+def method_named(text: str) -> tuple[str, dict[str, str]]:
+    """Name and parameters in ``NAME:key=value,key=value``; ParameterError where it is written otherwise."""
+    name, _, tail = text.partition(":")
+    pairs = [item.partition("=") for item in tail.split(",") if item]
+    for key, sign, _ in pairs:
+        if not sign:
+            raise ParameterError(f"--method {text!r} has {key!r} where key=value belongs (NAME:key=value,key=value).")
+    return name, {key.strip(): value.strip() for key, _, value in pairs}

@@ -1,0 +1,191 @@
+"""Skill of every method on every task, between chance and the best that is known, and over all tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from whybench.bench.choices import OPERATORS
+from whybench.bench.figures import FIGURES
+from whybench.bench.skill import Contest, Overall, Skill, overall, skill
+from whybench.bench.store import StoredResult
+from whybench.leaderboard.boards import Board
+from whybench.leaderboard.columns import numbers
+from whybench.leaderboard.formatting import interval, number
+from whybench.leaderboard.tables import Row, TableCell, table
+
+SKILL_METRICS = ("comprehensiveness", "sufficiency")
+TITLE = "Skill"
+HELP = (
+    "0 is chance (the mean of random orders), 1 the best order that a search by the metric itself found; the mean of "
+    "comprehensiveness and sufficiency."
+)
+
+
+@dataclass(frozen=True)
+class SkillRow:
+    """A method's line.
+
+    Attributes:
+        row: One of its rows, which says what it is.
+        name: Its name on the boards.
+        overall: Mean skill over the tasks, where it can be ranked on all of them.
+        borda: Share of the other methods that it beats, over the same tasks; None likewise.
+        cells: Per column its skill.
+        why: Why it has no overall figure; empty where it has one.
+    """
+
+    row: Row
+    name: str
+    overall: TableCell
+    borda: float | None
+    cells: tuple[TableCell, ...]
+    why: str
+
+
+@dataclass(frozen=True)
+class Skills:
+    """The table.
+
+    Attributes:
+        boards: The board of every column.
+        rows: The methods, the best first, those without an overall figure last.
+        undefined: Task and model of boards without skill, and why.
+        bare: How many boards lack a reference at either end.
+    """
+
+    boards: tuple[Board, ...]
+    rows: tuple[SkillRow, ...]
+    undefined: tuple[tuple[str, str], ...]
+    bare: int
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one column, so that an overall figure says something."""
+        return len(self.boards) > 1
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """A board with both ends of the scale.
+
+    Attributes:
+        board: The board.
+        rows: Its methods with figures on all examples, by name.
+        floor: The reference that is chance.
+        ceilings: Per metric the reference that is the best known.
+    """
+
+    board: Board
+    rows: dict[str, Row]
+    floor: StoredResult
+    ceilings: tuple[StoredResult, ...]
+
+    def contests(self, names: Sequence[str]) -> list[Contest]:
+        """These methods between the two ends, by each metric."""
+        found = []
+        for metric, ceiling in zip(SKILL_METRICS, self.ceilings, strict=True):
+            stored = (*(self.rows[name].stored for name in names), self.floor, ceiling)
+            columns = [numbers(one, metric) for one in stored]
+            ids = dict.fromkeys(example for column in columns for example in column)
+            values = np.array([[column.get(example, np.nan) for column in columns] for example in ids])
+            higher = bool(FIGURES[metric].higher_is_better)
+            found.append(Contest(metric, values[:, :-2], values[:, -2], values[:, -1], higher))
+        return found
+
+
+def skills(boards: Sequence[Board]) -> Skills | None:
+    """Skill by every board of faithfulness that has its references; None where none has.
+
+    Of several boards of a task with the same model the one with most examples counts, and of its operators the first.
+
+    Raises:
+        ComparisonError: On a board the methods and the references have no example in common.
+    """
+    chosen: dict[tuple[str, str], Board] = {}
+    for board in sorted(boards, key=_preference):
+        if board.measure == "faithfulness" and board.results:
+            chosen.setdefault((board.spec.task.name, board.spec.model.name), board)
+    scales = [scale for board in chosen.values() if (scale := _scale(board)) is not None and scale.rows]
+    by_task = [(scale, skill(scale.contests(list(scale.rows)))) for scale in scales]
+    undefined = tuple((_title(scale.board), made.undefined) for scale, made in by_task if made.means is None)
+    defined = [(scale, made) for scale, made in by_task if made.means is not None]
+    if not defined:
+        return None
+    columns = tuple(scale.board for scale, _ in defined)
+    return Skills(columns, _rows(defined), undefined, len(chosen) - len(scales))
+
+
+def _title(board: Board) -> str:
+    return f"{board.spec.task.name} with {board.spec.model.name}"
+
+
+def _preference(board: Board) -> tuple[int, int, str]:
+    return -board.spec.task.examples, OPERATORS.index(board.spec.operator), board.key
+
+
+def _scale(board: Board) -> _Scale | None:
+    floors = [stored for stored in board.results if stored.result.bound == "floor" and _has_figures(stored)]
+    ceilings = {
+        stored.result.spec.method.parameters.get("metric"): stored
+        for stored in board.results
+        if stored.result.bound == "ceiling"
+    }
+    if not floors or not all(name in ceilings and _has_figures(ceilings[name]) for name in SKILL_METRICS):
+        return None
+    rows = {row.name: row for row in table(board).methods if row.complete and _has_figures(row.stored)}
+    return _Scale(board, rows, floors[0], tuple(ceilings[name] for name in SKILL_METRICS))
+
+
+def _has_figures(stored: StoredResult) -> bool:
+    return all(name in stored.result.figures for name in SKILL_METRICS)
+
+
+def _rows(defined: Sequence[tuple[_Scale, Skill]]) -> tuple[SkillRow, ...]:
+    names = list(dict.fromkeys(name for scale, _ in defined for name in scale.rows))
+    reasons = {name: _why_not(name, [scale for scale, _ in defined]) for name in names}
+    everywhere = [name for name in names if not reasons[name]]
+    total = overall({scale.board.key: scale.contests(everywhere) for scale, _ in defined}) if everywhere else None
+    made = []
+    for name in names:
+        row = next(scale.rows[name] for scale, _ in defined if name in scale.rows)
+        cells = tuple(_of_task(scale, found, name) for scale, found in defined)
+        summed, borda = _of_all(total, everywhere.index(name)) if total and name in everywhere else (TableCell(), None)
+        made.append(SkillRow(row, name, summed, borda, cells, reasons[name]))
+    made.sort(key=lambda one: (one.overall.value is None, -(one.overall.value or 0.0), one.name))
+    shown = [one.overall.text for one in made if one.overall.value is not None]
+    if len(set(shown)) < 2:
+        return tuple(made)
+    return tuple(
+        replace(one, overall=replace(one.overall, best=True)) if one.overall.text == shown[0] else one for one in made
+    )
+
+
+def _why_not(name: str, scales: Sequence[_Scale]) -> str:
+    for scale in scales:
+        task = scale.board.spec.task.name
+        if name not in scale.rows:
+            return f"no figures on all examples of {task}"
+        if scale.rows[name].barred:
+            return f"fails {scale.rows[name].barred[0][0].replace('_', ' ')} on {task}"
+    return ""
+
+
+def _of_task(scale: _Scale, found: Skill, name: str) -> TableCell:
+    if name not in scale.rows or found.means is None or found.intervals is None:
+        return TableCell()
+    place = list(scale.rows).index(name)
+    return _cell(found.means[place], *found.intervals[:, place])
+
+
+def _of_all(total: Overall, place: int) -> tuple[TableCell, float | None]:
+    if total.means is None or total.intervals is None:
+        return TableCell(), None
+    borda = None if total.borda is None else float(total.borda[place])
+    return _cell(total.means[place], *total.intervals[:, place]), borda
+
+
+def _cell(mean: float, low: float, high: float) -> TableCell:
+    return TableCell(number(float(mean)), float(mean), interval(float(low), float(high)), float(low), float(high))
