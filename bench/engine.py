@@ -6,19 +6,23 @@ packs them by token budget, and keeps every answer, so that the next method pays
 
 from __future__ import annotations
 
-import hashlib
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from whybench.bench.answer_table import AnswerTable
 from whybench.bench.classifier import Classifier
-from whybench.bench.curves import Floats
-from whybench.bench.errors import ModelError, ParameterError
-from whybench.bench.operators import Perturbation
+from whybench.bench.curves import Floats, Ints
+from whybench.bench.errors import ModelError, OutOfMemoryWarning, ParameterError
+from whybench.bench.packing import batch_size
+from whybench.bench.perturbations import Keys, Perturbation, Perturbations
 
-TOKEN_BUDGET = {"cpu": 4096, "cuda": 131_072}
+TOKEN_BUDGET = {"cpu": 2048, "cuda": 131_072}
+# what torch says on a CPU, in a RuntimeError like any other: on Linux and macOS, and on Windows
+NO_CPU_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
 
 Progress = Callable[[int, int], None]
 
@@ -61,93 +65,112 @@ class ForwardEngine:
         self.classifier = classifier
         self.token_budget = token_budget or TOKEN_BUDGET.get(classifier.device.type, TOKEN_BUDGET["cpu"])
         self.counts = EngineCounts()
-        # where each input's answer stands; keys are digests, as long texts would fill the memory
-        self._known: dict[bytes, int] = {}
-        self._answers: Floats = np.empty((0, len(classifier.labels)))
+        self.answers = AnswerTable(len(classifier.labels))
 
-    def probabilities(self, perturbations: Sequence[Perturbation], progress: Progress | None = None) -> Floats:
+    def probabilities(
+        self, perturbations: Perturbations | Sequence[Perturbation], progress: Progress | None = None
+    ) -> Floats:
         """Softmax probabilities ``[perturbations, labels]``, float64.
 
         Args:
             perturbations: Inputs; the same one may come any number of times.
-            progress: Called with the number of inputs answered and to answer, after every forward pass.
+            progress: Called with the number of new inputs answered and to answer, after every forward pass.
+
+        Raises:
+            ModelError: A probability is not finite, or one input alone does not fit into the memory.
         """
-        keys = [_key(perturbation) for perturbation in perturbations]
-        new = {
-            key: perturbation for key, perturbation in zip(keys, perturbations, strict=True) if key not in self._known
-        }
-        # by length, longest first, so that running out of memory shows at once; then by content, so that the packing
-        # does not depend on the order of asking
-        order = sorted(new.items(), key=lambda item: (-len(item[1].ids), item[0]))
-        self.counts.asked += len(perturbations)
-        start = 0
+        inputs = perturbations if isinstance(perturbations, Perturbations) else Perturbations.of(perturbations)
+        self.counts.asked += len(inputs)
+        return self._probabilities(inputs, progress)
+
+    def probabilities_of(self, keys: Keys, make: Callable[[Ints], Perturbations]) -> Floats:
+        """`probabilities` of inputs that take time to make, and are made only where their key is not known yet.
+
+        Args:
+            keys: Digests of what the inputs are made from, ``[inputs]``; never those of inputs (`Perturbations.keys`).
+            make: Given places in ``keys``, makes those inputs. Any of them may be the same.
+        """
+        self.counts.asked += len(keys)
+        return self._answered(keys, lambda new: self._probabilities(make(new)))
+
+    def _probabilities(self, inputs: Perturbations, progress: Progress | None = None) -> Floats:
+        return self._answered(inputs.keys(), lambda new: self._computed(inputs.select(new), progress))
+
+    def _answered(self, keys: Keys, compute: Callable[[Ints], Floats]) -> Floats:
+        """Answers ``[keys, labels]``; ``compute`` gives those that are not there, at places each with another key."""
+        distinct, first, back = np.unique(keys, return_index=True, return_inverse=True)
+        new = np.flatnonzero(~self.answers.has(distinct))
+        if len(new):
+            self.answers.add(distinct[new], compute(first[new]))
+        return self.answers.rows(distinct)[back]
+
+    def _computed(self, inputs: Perturbations, progress: Progress | None) -> Floats:
+        """Probabilities of distinct inputs, in batches of similar length."""
+        # the longest first, so that running out of memory shows at once; equal ones by key, as they come, so that the
+        # packing does not depend on the order of asking
+        order = np.argsort(-inputs.lengths, kind="stable")
+        lengths = inputs.lengths[order]
+        answers = np.empty((len(inputs), len(self.classifier.labels)))
+        start = tokens = padding = 0
         while start < len(order):
-            width = len(order[start][1].ids)
-            stop = start + max(1, self.token_budget // width)
-            chunk = order[start:stop]
+            size = batch_size(lengths[start:], self.token_budget, tokens, padding)
+            chunk = order[start : start + size]
             try:
-                answers = self._forward([perturbation for _, perturbation in chunk], width)
-            except (torch.OutOfMemoryError, MemoryError) as error:
-                if len(chunk) == 1:
-                    raise ModelError(
-                        f"one input of {width} tokens does not fit into the memory of {self.classifier.device}. "
-                        "Use a larger device or a shorter maximal length."
-                    ) from error
-                self.token_budget = max(1, width * (len(chunk) // 2))
-                self.counts.halvings += 1
-                if self.classifier.device.type == "cuda":
-                    torch.cuda.empty_cache()
+                answers[chunk] = self._forward(inputs, chunk)
+            except (MemoryError, RuntimeError) as error:
+                if not _out_of_memory(error):
+                    raise
+                self._halve(int(lengths[start]), size, error)
                 continue
-            self._keep([key for key, _ in chunk], answers)
-            start += len(chunk)
+            real = int(lengths[start : start + size].sum())
+            batch_tokens = int(lengths[start]) * size
+            self.counts.batches += 1
+            self.counts.forwarded += size
+            self.counts.real_tokens += real
+            self.counts.padded_tokens += batch_tokens
+            tokens, padding, start = tokens + batch_tokens, padding + batch_tokens - real, start + size
             if progress is not None:
                 progress(start, len(order))
-        found: Floats = self._answers[[self._known[key] for key in keys]] if keys else self._answers[:0]
-        return found
+        return answers
 
-    def _keep(self, keys: list[bytes], answers: Floats) -> None:
-        first = len(self._known)
-        if first + len(keys) > len(self._answers):
-            more = np.empty((max(1024, len(self._answers), len(keys)), self._answers.shape[1]))
-            self._answers = np.concatenate((self._answers, more))
-        self._answers[first : first + len(keys)] = answers
-        self._known.update(zip(keys, range(first, first + len(keys)), strict=True))
-
-    def _forward(self, perturbations: list[Perturbation], width: int) -> Floats:
+    def _halve(self, width: int, size: int, error: Exception) -> None:
+        """Go on with half as many inputs, and say so; ModelError where it was one."""
         device = self.classifier.device
-        ids = np.full((len(perturbations), width), self.classifier.pad_id, dtype=np.int64)
-        mask = np.zeros_like(ids)
-        types = None if perturbations[0].types is None else np.zeros_like(ids)
-        pairs = [perturbation.contrast for perturbation in perturbations if perturbation.contrast is not None]
-        for i, perturbation in enumerate(perturbations):
-            length = len(perturbation.ids)
-            ids[i, :length] = perturbation.ids
-            mask[i, :length] = perturbation.mask
-            if types is not None and perturbation.types is not None:
-                types[i, :length] = perturbation.types
+        if size == 1:
+            raise ModelError(
+                f"one input of {width} tokens does not fit into the memory of {device}. "
+                "Use a larger device or a shorter maximal length."
+            ) from error
+        before, self.token_budget = width * size, width * (size // 2)
+        self.counts.halvings += 1
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        warnings.warn(
+            f"{before} tokens in a forward pass do not fit into the memory of {device}; going on with "
+            f"{self.token_budget}. If something else fills the memory, end it for full speed.",
+            OutOfMemoryWarning,
+            stacklevel=2,
+        )
+
+    def _forward(self, inputs: Perturbations, chunk: Ints) -> Floats:
+        """Probabilities of the inputs at ``chunk``, the longest first, in one forward pass."""
+        device, classifier = self.classifier.device, self.classifier
+        padded, contrast = inputs.padded(chunk, classifier.pad_id), inputs.contrast
         with torch.no_grad():
-            logits = self.classifier.logits_from_ids(
-                torch.from_numpy(ids).to(device),
-                torch.from_numpy(mask).to(device),
-                None if types is None else torch.from_numpy(types).to(device),
-                torch.from_numpy(np.stack(pairs)).long().to(device) if pairs else None,
+            ids, mask, *types = (torch.from_numpy(column).to(device) for column in padded)
+            logits = classifier.logits_from_ids(
+                ids,
+                mask,
+                types[0] if types else None,
+                None if contrast is None else torch.from_numpy(contrast[chunk]).long().to(device),
             )
-            answers = logits.double().softmax(dim=-1).cpu().numpy()
+            answers: Floats = logits.double().softmax(dim=-1).cpu().numpy()
         if not np.isfinite(answers).all():
             raise ModelError(
-                f"{self.classifier.name} gave a probability that is not finite. Check the checkpoint's weights."
+                f"{classifier.name} gave a probability that is not finite. Check the checkpoint's weights."
             )
-        self.counts.batches += 1
-        self.counts.forwarded += len(perturbations)
-        self.counts.real_tokens += int(sum(len(perturbation.ids) for perturbation in perturbations))
-        self.counts.padded_tokens += ids.size
         return answers
 
 
-def _key(perturbation: Perturbation) -> bytes:
-    # the length first, so that two perturbations never share bytes by running into one another
-    parts = (perturbation.ids, perturbation.mask, perturbation.types, perturbation.contrast)
-    content = len(perturbation.ids).to_bytes(4, "little") + b"".join(
-        part.tobytes() for part in parts if part is not None
-    )
-    return hashlib.blake2b(content, digest_size=16).digest()
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(text in str(error) for text in NO_CPU_MEMORY)

@@ -24,8 +24,13 @@
     └── StoreError                results that cannot be read or written
         └── CorruptResultError
 
-A message names the thing, the value got, what is allowed and what to do. On the command line every one of them is
-exit code 2.
+What is no error, but costs something that can be helped, is a warning::
+
+    WhybenchWarning
+    └── OutOfMemoryWarning        less memory than a forward pass was to take; it goes on in smaller ones
+
+A message names the thing, the value got, what is allowed and what to do. On the command line every error is exit code
+2.
 """
 
 from __future__ import annotations
@@ -39,6 +44,14 @@ from pathlib import Path
 
 class WhybenchError(Exception):
     """Base of every error that whybench raises on purpose."""
+
+
+class WhybenchWarning(UserWarning):
+    """Base of every warning that whybench gives."""
+
+
+class OutOfMemoryWarning(WhybenchWarning):
+    """Less memory than a forward pass was to take; the engine goes on in smaller ones."""
 
 
 class UnknownNameError(WhybenchError):

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import kendalltau
@@ -27,7 +28,7 @@ from whybench.bench.curves import Bools, Floats, Ints
 from whybench.bench.engine import ForwardEngine
 from whybench.bench.errors import InputError, OperatorError
 from whybench.bench.metric import Metric
-from whybench.bench.operators import Perturbation
+from whybench.bench.perturbations import IdArray, Perturbations, digests
 
 FERRET = "Attanasio et al. 2023, ferret, arXiv:2208.01575"
 PERCENTS = tuple(range(10, 101, 10))
@@ -149,12 +150,11 @@ def ferret_values(
     every_score = batch.with_units("token").unit_scores(token_scores)
     values: dict[str, list[float]] = {metric.name: [] for metric in metrics}
     pending: list[tuple[int, Floats, list[int]]] = []
-    texts: list[str] = []
+    asked: list[_Texts] = []
 
     def answer() -> None:
         # float32 as in ferret, then float64 for the means; ties stay ties
-        answers = engine.probabilities(_read(engine.classifier, texts)).astype(np.float32)
-        start = 0
+        answers, start = _answers(engine, batch, asked).astype(np.float32), 0
         for index, scores, counts in pending:
             stop = start + 1 + sum(counts)
             target = int(answers[start].argmax()) if frozen is None else frozen[index]
@@ -163,22 +163,63 @@ def ferret_values(
                 values[metric.name].append(metric.value(part, scores))
             start = stop
         pending.clear()
-        texts.clear()
+        asked.clear()
 
+    waiting = 0
     for index, (ids, unit_scores) in enumerate(zip(inner, every_score, strict=True)):
         scores = unit_scores.numpy()
         left = [metric.left(scores) for metric in metrics]
         pending.append((index, scores, [len(rows) for rows in left]))
-        texts.append(batch.texts[index][0])
-        texts.extend(engine.classifier.tokenizer.batch_decode([ids[row] for rows in left for row in rows]))
-        if len(texts) >= TEXTS_AT_ONCE:
+        asked.append(_Texts.of(index, ids, np.concatenate(left)))
+        waiting += 1 + sum(map(len, left))
+        if waiting >= TEXTS_AT_ONCE:
             answer()
+            waiting = 0
     if pending:
         answer()
     return values
 
 
-def _inner_ids(classifier: Classifier, batch: Batch, index: int) -> Ints:
+class _Texts(NamedTuple):
+    """An example's text, and those of which some tokens are left.
+
+    Attributes:
+        example: The example's index in the batch.
+        ids: Ids of the tokens that each text is written from, one text after the other.
+        lengths: How many they are; the whole text first.
+    """
+
+    example: int
+    ids: IdArray
+    lengths: Ints
+
+    @classmethod
+    def of(cls, example: int, ids: IdArray, left: Bools) -> _Texts:
+        """The texts of an example whose tokens are ``ids``; ``left`` is ``[texts, tokens]``."""
+        kept = np.concatenate((ids, ids[left.nonzero()[1]]))
+        return cls(example, kept, np.concatenate(([len(ids)], np.count_nonzero(left, axis=1))))
+
+
+def _answers(engine: ForwardEngine, batch: Batch, asked: Sequence[_Texts]) -> Floats:
+    """Probabilities ``[texts, labels]``. A text is written and read only where no text was of these tokens before."""
+    ids = np.concatenate([texts.ids for texts in asked])
+    lengths = np.concatenate([texts.lengths for texts in asked])
+    starts = np.cumsum(lengths) - lengths
+    firsts = np.cumsum([0, *(len(texts.lengths) for texts in asked[:-1])]).tolist()
+    whole = {first: batch.texts[texts.example][0] for first, texts in zip(firsts, asked, strict=True)}
+    # no id is negative: a text is told apart from an input, and one as it was given from one that is written
+    heads = np.full((len(lengths), 1), -1, dtype=np.int32)
+    heads[firsts] = -2
+
+    def make(places: Ints) -> Perturbations:
+        tokens = [ids[starts[place] : starts[place] + lengths[place]].tolist() for place in places]
+        written = engine.classifier.tokenizer.batch_decode(tokens)
+        return _read(engine.classifier, [whole.get(p, text) for p, text in zip(places.tolist(), written, strict=True)])
+
+    return engine.probabilities_of(digests(ids, lengths, heads), make)
+
+
+def _inner_ids(classifier: Classifier, batch: Batch, index: int) -> IdArray:
     """The ids between the first and the last token, which must be the text's own and all of them."""
     if len(batch.texts[index]) != 1:
         raise InputError(
@@ -192,18 +233,15 @@ def _inner_ids(classifier: Classifier, batch: Batch, index: int) -> Ints:
             f"that of {classifier.name!r} reads example {batch.ids[index]!r} as {list(batch.tokens[index])[:3]}…"
             f"{list(batch.tokens[index])[-1:]}. Use another profile for this model."
         )
-    ids: Ints = batch.input_ids[index, 1 : length - 1].cpu().numpy()
+    ids: IdArray = batch.input_ids[index, 1 : length - 1].cpu().numpy().astype(np.int32)
     return ids
 
 
-def _read(classifier: Classifier, texts: Sequence[str]) -> list[Perturbation]:
+def _read(classifier: Classifier, texts: Sequence[str]) -> Perturbations:
     """What the tokenizer makes of each text, an empty one too; cut where the model's limit is."""
-    distinct = list(dict.fromkeys(texts))
-    encoded = classifier.tokenizer(distinct, truncation=True, max_length=classifier.max_length)
-    types = encoded.get("token_type_ids")
-    read = {}
-    for i, text in enumerate(distinct):
-        ids = np.array(encoded["input_ids"][i], dtype=np.int32)
-        segments = None if types is None else np.array(types[i], dtype=np.int32)
-        read[text] = Perturbation(ids, np.ones(len(ids), dtype=np.int32), segments)
-    return [read[text] for text in texts]
+    encoded = classifier.tokenizer(list(texts), truncation=True, max_length=classifier.max_length)
+    ids = np.concatenate(encoded["input_ids"]).astype(np.int32)
+    columns = [ids, np.ones_like(ids)]
+    if "token_type_ids" in encoded:
+        columns.append(np.concatenate(encoded["token_type_ids"]).astype(np.int32))
+    return Perturbations(np.column_stack(columns), np.array([len(row) for row in encoded["input_ids"]]))

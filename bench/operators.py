@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
 from whybench.bench.errors import OperatorError, UnknownNameError
+from whybench.bench.perturbations import Perturbation as Perturbation
+from whybench.bench.perturbations import Perturbations
 
 OperatorName = Literal["mask", "delete", "pad"]
 OPERATORS: tuple[OperatorName, ...] = get_args(OperatorName)
-
-IdArray = NDArray[np.int32]
-
-
-class Perturbation(NamedTuple):
-    """One perturbed input without padding; each array is ``[tokens]``, int32.
-
-    Attributes:
-        ids: Token ids.
-        mask: Attention mask.
-        types: Segment ids, or None.
-        contrast: Token ids of the continuation and of the foil, ``[2]``; None where labels are classes.
-    """
-
-    ids: IdArray
-    mask: IdArray
-    types: IdArray | None
-    contrast: IdArray | None = None
 
 
 def operator_for(classifier: Classifier, name: str | None = None) -> OperatorName:
@@ -80,13 +65,15 @@ class Remover:
         self._substitute = tokenizer.mask_token_id if operator == "mask" else classifier.pad_id
         placeholders = (tokenizer.bos_token_id, tokenizer.eos_token_id, classifier.pad_id)
         self._placeholder = next(token for token in placeholders if token is not None)
+        columns = [batch.input_ids, torch.ones_like(batch.input_ids)]
+        if batch.token_type_ids is not None:
+            columns.append(batch.token_type_ids)
+        self._tokens = torch.stack(columns, dim=-1).cpu().numpy().astype(np.int32)
         self._lengths = batch.lengths().tolist()
-        self._ids = batch.input_ids.cpu().numpy().astype(np.int32)
         self._units = batch.units.cpu().numpy()
-        self._types = None if batch.token_type_ids is None else batch.token_type_ids.cpu().numpy().astype(np.int32)
         self._contrast = None if batch.contrast is None else batch.contrast.cpu().numpy().astype(np.int32)
 
-    def perturb(self, index: int, removed: NDArray[np.bool_]) -> list[Perturbation]:
+    def perturb(self, index: int, removed: NDArray[np.bool_]) -> Perturbations:
         """The example with sets of units removed.
 
         Where nothing at all would be left (a tokenizer that adds no special tokens), the beginning-of-text token, or
@@ -96,33 +83,20 @@ class Remover:
             index: The example.
             removed: Sets of units, ``[sets, units]``.
         """
-        length = self._lengths[index]
-        ids, units = self._ids[index, :length], self._units[index, :length]
-        types = None if self._types is None else self._types[index, :length]
-        contrast = None if self._contrast is None else self._contrast[index]
-        gone: NDArray[np.bool_] = removed[:, units] & (units >= 0)
-        full = np.ones(length, dtype=np.int32)
+        length, sets = self._lengths[index], len(removed)
+        tokens, units = self._tokens[index, :length], self._units[index, :length]
+        contrast = None if self._contrast is None else np.repeat(self._contrast[index : index + 1], sets, axis=0)
+        # units are numbered from 0; the -1 of special tokens takes the last column, and is then left alone
+        gone: NDArray[np.bool_] = removed.take(units, axis=1) & (units >= 0)
+        made = np.repeat(tokens[None], sets, axis=0)
+        if self.operator != "delete":
+            made[gone, 0] = self._substitute
         if self.operator == "mask":
-            return [Perturbation(row, full, types, contrast) for row in np.where(gone, np.int32(self._substitute), ids)]
-        nothing_left: NDArray[np.bool_] = np.all(gone, axis=1)
-        if not nothing_left.any():
-            if self.operator == "pad":
-                masks = (~gone).astype(np.int32)
-                padded = np.where(gone, np.int32(self._substitute), ids)
-                return [Perturbation(row, mask, types, contrast) for row, mask in zip(padded, masks, strict=True)]
-            whole = Perturbation(ids, full, types, contrast)
-            return [self._delete(whole, left) for left in ~gone]
-        empty = Perturbation(
-            np.array([self._placeholder], dtype=np.int32), full[:1], None if types is None else types[:1], contrast
-        )
-        rows = []
-        for k, gone_all in enumerate(nothing_left.tolist()):
-            rows.append(empty if gone_all else self.perturb(index, removed[k : k + 1])[0])
-        return rows
-
-    @staticmethod
-    def _delete(whole: Perturbation, left: NDArray[np.bool_]) -> Perturbation:
-        short = whole.ids[left]
-        return Perturbation(
-            short, whole.mask[: len(short)], None if whole.types is None else whole.types[left], whole.contrast
-        )
+            return Perturbations(made.reshape(-1, made.shape[2]), np.full(sets, length), contrast)
+        if self.operator == "pad":
+            made[gone, 1] = 0
+        nothing_left = gone.all(axis=1)
+        made[nothing_left, 0, :2] = self._placeholder, 1
+        left = ~gone if self.operator == "delete" else np.ones_like(gone)
+        left[nothing_left] = np.arange(length) == 0
+        return Perturbations(made[left], np.count_nonzero(left, axis=1), contrast)

@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import ExitStack
 from types import TracebackType
+from typing import TextIO
 
+import rich.progress
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from whybench.bench.classifier import Classifier
+from whybench.bench.errors import WhybenchWarning
 from whybench.bench.method import Method
 from whybench.bench.store import StoredResult
 from whybench.bench.task import Task
 from whybench.bench.tracking import Mirror
 
 
+class RateColumn(ProgressColumn):
+    """How many examples or inputs are done in a second, of late."""
+
+    def render(self, task: rich.progress.Task) -> Text:
+        """The rate, empty until there is one."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s")
+
+
 class ProgressObserver:
-    """Shows a run on the console, and passes every cell on to the mirror that it does not have.
+    """Shows a run on the console, whybench's warnings too, and passes every cell on to the mirror that lacks it.
 
     Names and errors may come from others' files: nothing here is read as Rich's markup.
 
@@ -28,12 +50,31 @@ class ProgressObserver:
     def __init__(self, console: Console, mirror: Mirror) -> None:
         self._console, self._mirror = console, mirror
         name = TextColumn("{task.description}", markup=False)
-        columns = (name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (name, BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
+        self._shown = ExitStack()
         self._bars = Progress(*columns, console=console, transient=True)
         self._bar: TaskID | None = None
         self._name = self._stage = ""
 
     def __enter__(self) -> ProgressObserver:
+        self._shown.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("always", WhybenchWarning)
+        others = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, WhybenchWarning):
+                self._print(f"  {message}", style="yellow")
+            else:
+                others(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show
         self._bars.start()
         return self
 
@@ -41,6 +82,7 @@ class ProgressObserver:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._bars.stop()
+        self._shown.close()
 
     def task_started(self, task: Task, classifier: Classifier, examples: int, left_out: int) -> None:
         """See `whybench.bench.runner.Observer`."""

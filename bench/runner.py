@@ -32,6 +32,7 @@ from whybench.bench.method import Method
 from whybench.bench.metrics import metrics_named
 from whybench.bench.next_token import NextTokenModel
 from whybench.bench.operators import Remover, operator_for
+from whybench.bench.perturbations import Perturbations
 from whybench.bench.randomised import randomised_weights
 from whybench.bench.sample import sample
 from whybench.bench.schema import MethodSpec, ModelSpec, Result, Spec, TaskSpec
@@ -330,7 +331,7 @@ def _originals(engine: ForwardEngine, batch: Batch, operator: OperatorName) -> F
     """Probabilities ``[batch, labels]`` of the inputs as they are, through the engine, which remembers them."""
     remover = Remover(engine.classifier, batch, operator)
     nothing = [np.zeros((1, n), dtype=bool) for n in batch.unit_counts().tolist()]
-    return engine.probabilities([row for i, none in enumerate(nothing) for row in remover.perturb(i, none)])
+    return engine.probabilities(Perturbations.joined([remover.perturb(i, none) for i, none in enumerate(nothing)]))
 
 
 def _spec(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -16,16 +16,19 @@ from whybench.bench.agreement import subsets
 from whybench.bench.batch import Batch
 from whybench.bench.choices import OperatorName, UnitKind
 from whybench.bench.classifier import Classifier
-from whybench.bench.curves import Bools, Curves, Field, Floats, Ints
+from whybench.bench.curves import SUBSETS, Bools, Curves, Field, Floats, Ints
 from whybench.bench.engine import ForwardEngine, Progress
 from whybench.bench.errors import ModelError, NonFiniteScoresError, ScoresError, ScoreShapeError
 from whybench.bench.ferret import FerretMetric, ferret_values
 from whybench.bench.metric import FaithfulnessMetric
-from whybench.bench.operators import Perturbation, Remover, operator_for
+from whybench.bench.operators import Remover, operator_for
+from whybench.bench.perturbations import Perturbations
 from whybench.bench.profiles import profile_named
 from whybench.bench.soft_removal import soft_probabilities
 
+# answered together, so that batches are full; not all at once, as a long text gives hundreds of inputs
 PERTURBATIONS_AT_ONCE = 8192
+TOKENS_AT_ONCE = 2**21
 
 
 def score(
@@ -176,66 +179,110 @@ def record_curves(
         ranks: Rank of every unit by them, ``[units]`` each, 0 for the best.
         metrics: They say what they need.
         seed: Seeds the random subsets, together with the example's id.
-        progress: Called with the number of rankings done and to do.
+        progress: Called with the number of inputs answered and to answer.
 
     Returns:
         The curves of each ranking.
     """
     remover = Remover(engine.classifier, batch, operator)
     frozen = None if batch.target is None else batch.target.cpu().numpy()
+    points = cache(partial(_points, metrics))
+    total = sum(points(len(rank)).sets for rank in ranks)
+    done = waiting = tokens = 0
     curves: list[Curves] = []
     pending: list[tuple[int, Floats, _Sets]] = []
-    rows: list[Perturbation] = []
+    rows: list[Perturbations] = []
+
+    def report(new: int, of: int) -> None:
+        if progress is not None:
+            progress(done + waiting * new // of, total)
 
     def answer() -> None:
-        answers, start = engine.probabilities(rows), 0
+        nonlocal done, waiting, tokens
+        answers, start = engine.probabilities(Perturbations.joined(rows), report), 0
         for index, given, sets in pending:
             found = answers[start : start + len(sets.removed)]
             target = int(found[0].argmax()) if frozen is None else int(frozen[index])
             made = sets.curves(given, target, found)
-            if any("soft" in metric.needs(sets.units) for metric in metrics):
+            if sets.points.soft:
                 one = batch.select([index])
                 soft = soft_probabilities(engine.classifier, one, given, target, seed, engine.token_budget)
                 made = replace(made, soft_p=soft)
             curves.append(made)
             start += len(found)
-        if progress is not None:
-            progress(len(curves), len(ranks))
+        report(1, 1)
+        done, waiting, tokens = done + waiting, 0, 0
         pending.clear()
         rows.clear()
 
     for index, given, rank in zip(examples, scores, ranks, strict=True):
-        sets = _Sets(rank, metrics, partial(subsets, len(rank), seed, batch.ids[index]))
-        rows.extend(remover.perturb(index, sets.removed))
+        sets = _Sets(rank, points(len(rank)), partial(subsets, len(rank), seed, batch.ids[index]))
+        rows.append(remover.perturb(index, sets.removed))
         pending.append((index, given, sets))
-        # many at once, so that batches are full, but not all: a long text gives hundreds of inputs
-        if len(rows) >= PERTURBATIONS_AT_ONCE:
+        waiting, tokens = waiting + len(rows[-1]), tokens + len(rows[-1].tokens)
+        if waiting >= PERTURBATIONS_AT_ONCE or tokens >= TOKENS_AT_ONCE:
             answer()
     if pending:
         answer()
     return curves
 
 
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """What metrics need of an example, by its number of units alone.
+
+    Attributes:
+        units: Number of units.
+        removed_k: Sizes k of the best units to remove, ascending, with 0 first.
+        kept_k: Sizes k of the best units to leave alone, ascending.
+        single: Whether each unit is removed alone.
+        drawn: Whether the random subsets are removed.
+        soft: Whether there are soft removals.
+    """
+
+    units: int
+    removed_k: Ints
+    kept_k: Ints
+    single: bool
+    drawn: bool
+    soft: bool
+
+    @property
+    def sets(self) -> int:
+        """Number of sets of units to remove."""
+        return len(self.removed_k) + len(self.kept_k) + self.single * self.units + self.drawn * SUBSETS
+
+
+def _points(metrics: Sequence[FaithfulnessMetric], n: int) -> _Points:
+    needed: dict[Field, set[int]] = {"removed": {0}}
+    for metric in metrics:
+        for part, points in metric.needs(n).items():
+            needed.setdefault(part, set()).update(points)
+    return _Points(
+        n,
+        np.array(sorted(needed["removed"])),
+        np.array(sorted(needed.get("kept", ())), dtype=np.int64),
+        "single" in needed,
+        "drawn" in needed,
+        "soft" in needed,
+    )
+
+
 class _Sets:
     """The sets of units to remove for one ranking, and the curves that their answers make.
 
     Attributes:
+        points: What the metrics need.
         removed: ``[sets, units]``: nothing first, then what `Curves` has, part by part.
     """
 
-    def __init__(self, rank: Ints, metrics: Sequence[FaithfulnessMetric], draw: Callable[[], Bools]) -> None:
-        self.units = n = len(rank)
-        needed: dict[Field, set[int]] = {"removed": {0}}
-        for metric in metrics:
-            for part, points in metric.needs(n).items():
-                needed.setdefault(part, set()).update(points)
-        self._removed_k = np.array(sorted(needed["removed"]))
-        self._kept_k = np.array(sorted(needed.get("kept", ())), dtype=np.int64)
-        self._drawn = draw() if "drawn" in needed else np.zeros((0, n), dtype=bool)
+    def __init__(self, rank: Ints, points: _Points, draw: Callable[[], Bools]) -> None:
+        self.points = points
+        self._drawn = draw() if points.drawn else np.zeros((0, points.units), dtype=bool)
         parts = [
-            rank[None, :] < self._removed_k[:, None],
-            rank[None, :] >= self._kept_k[:, None],
-            np.eye(n if "single" in needed else 0, n, dtype=bool),
+            rank < points.removed_k[:, None],
+            rank >= points.kept_k[:, None],
+            np.eye(points.units if points.single else 0, points.units, dtype=bool),
             self._drawn,
         ]
         self.removed: Bools = np.concatenate(parts)
@@ -245,12 +292,12 @@ class _Sets:
         """Curves from the probabilities ``[sets, labels]`` of the inputs."""
         removed, kept, single, drawn = np.split(answers, self._ends)
         return Curves(
-            units=self.units,
-            removed_k=self._removed_k,
+            units=self.points.units,
+            removed_k=self.points.removed_k,
             removed_p=removed[:, target],
             # of the first, from which nothing is removed: a given target need not be the prediction
             removed_flipped=removed.argmax(axis=1) != removed[0].argmax(),
-            kept_k=self._kept_k,
+            kept_k=self.points.kept_k,
             kept_p=kept[:, target],
             scores=scores,
             single_p=single[:, target],

@@ -11,7 +11,8 @@ from whybench.bench.choices import OperatorName
 from whybench.bench.classifier import Classifier
 from whybench.bench.engine import ForwardEngine
 from whybench.bench.method import Method
-from whybench.bench.operators import Perturbation, Remover, operator_for
+from whybench.bench.operators import Remover, operator_for
+from whybench.bench.perturbations import Perturbations
 
 
 class Occlusion(Method):
@@ -33,11 +34,11 @@ class Occlusion(Method):
         frozen = None if batch.target is None else classifier.target(batch).tolist()
         remover = Remover(classifier, batch, operator_for(classifier, self.operator))
         counts = batch.unit_counts().tolist()
-        rows: list[Perturbation] = []
+        rows = []
         for index, n in enumerate(counts):
             # first nothing removed, then one unit each
-            rows.extend(remover.perturb(index, np.vstack((np.zeros((1, n), dtype=bool), np.eye(n, dtype=bool)))))
-        answers = torch.from_numpy(ForwardEngine(classifier).probabilities(rows))
+            rows.append(remover.perturb(index, np.vstack((np.zeros((1, n), dtype=bool), np.eye(n, dtype=bool)))))
+        answers = torch.from_numpy(ForwardEngine(classifier).probabilities(Perturbations.joined(rows)))
 
         scores = torch.zeros(batch.input_ids.shape, dtype=torch.float64)
         units = batch.units.cpu()

@@ -12,6 +12,7 @@ from whybench.bench.comparison import compare
 from whybench.bench.engine import ForwardEngine
 from whybench.bench.listing import entries
 from whybench.bench.metrics import metrics_named
+from whybench.bench.operators import OPERATORS
 from whybench.bench.scoring import rankings, record_curves
 from whybench.bench.statistics import bootstrap_intervals
 
@@ -64,6 +65,24 @@ def test_score_with_a_warm_engine(bench, xor_classifier, xor_batch):
     before = engine.counts.forwarded
     bench(lambda: curves_of(xor_classifier, xor_batch, engine))
     assert engine.counts.forwarded == before
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_plan(bench, benchmark, xor_classifier, xor_batch, monkeypatch, operator):
+    """All but the model: sets, perturbed inputs, keys, known ones, sorting and packing; divide by the inputs."""
+    monkeypatch.setattr(xor_classifier, "logits_from_ids", lambda ids, *_: torch.zeros(len(ids), 2))
+    batch = xor_batch.select([*range(12)] * 10)
+    n = [np.random.default_rng(i).random(count) for i, count in enumerate(batch.unit_counts().tolist())]
+    ranks, metrics = rankings(batch, n, 0), metrics_named(None)
+
+    def plan():
+        engine = ForwardEngine(xor_classifier)
+        record_curves(engine, batch, operator, range(len(batch)), n, ranks, metrics, 0)
+        return engine.counts
+
+    counts = bench(plan)
+    benchmark.extra_info["inputs"] = counts.asked
+    assert counts.asked > 5000
 
 
 @pytest.fixture(scope="module")

@@ -124,7 +124,7 @@ def test_every_error_is_ours_and_drawn_in_the_tree():
     from whybench.bench import errors
 
     classes = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, Exception)]
-    assert all(issubclass(item, errors.WhybenchError) for item in classes)
+    assert all(issubclass(item, (errors.WhybenchError, errors.WhybenchWarning)) for item in classes)
     for item in classes:
         assert f" {item.__name__}" in errors.__doc__, item
 

@@ -21,6 +21,7 @@ from whybench.bench.curves import Floats, Ints
 from whybench.bench.engine import ForwardEngine, Progress
 from whybench.bench.errors import ModelError
 from whybench.bench.operators import OperatorName, Remover
+from whybench.bench.perturbations import Perturbations
 
 # removals answered together: a long text has hundreds
 REMOVALS_AT_ONCE = 4096
@@ -126,7 +127,7 @@ class Shared:
             if pending and (asked >= REMOVALS_AT_ONCE or done == len(examples) - 1):
                 # nothing removed, then each unit alone
                 sets = [np.eye(counts[i] + 1, counts[i], -1, dtype=bool) for i in pending]
-                rows = [row for i, removed in zip(pending, sets, strict=True) for row in remover.perturb(i, removed)]
+                rows = Perturbations.joined([remover.perturb(i, drop) for i, drop in zip(pending, sets, strict=True)])
                 answers = np.split(self.engine.probabilities(rows), np.cumsum([len(removed) for removed in sets])[:-1])
                 for i, found in zip(pending, answers, strict=True):
                     self._drops[i] = found[0, self.targets[i]] - found[1:, self.targets[i]]

@@ -95,7 +95,9 @@ def test_metrics_are_chosen_by_name(xor_classifier, xor_batch):
     some = whybench.score(xor_classifier, xor_batch, scores, ["taucorr_loo", "aopc_compr"], profile="ferret")
     assert list(everything) == ["aopc_compr", "aopc_suff", "taucorr_loo"]
     assert list(some) == ["taucorr_loo", "aopc_compr"]
-    assert all(torch.equal(some[name], everything[name]) for name in some)
+    # fewer inputs are packed otherwise, which rounding shows
+    for name in some:
+        torch.testing.assert_close(some[name], everything[name], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(

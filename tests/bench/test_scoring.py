@@ -196,6 +196,29 @@ def test_methods_share_the_drops_that_they_are_compared_with(xor_classifier, xor
         np.testing.assert_array_equal(one.drawn_p, two.drawn_p)
 
 
+def test_progress_counts_inputs_to_the_last(xor_classifier, xor_batch, monkeypatch):
+    from whybench.bench import scoring
+    from whybench.bench.engine import ForwardEngine
+    from whybench.bench.metrics import metrics_named
+
+    monkeypatch.setattr(scoring, "PERTURBATIONS_AT_ONCE", 200)
+    scores = [np.random.default_rng(n).random(n) for n in xor_batch.unit_counts().tolist()]
+    ranks, engine = rankings(xor_batch, scores, 0), ForwardEngine(xor_classifier, token_budget=500)
+    batch, metrics, every = xor_batch, metrics_named(["all"]), range(len(xor_batch))
+
+    def seen_and_asked():
+        seen, before = [], engine.counts.asked
+        scoring.record_curves(engine, batch, "delete", every, scores, ranks, metrics, 0, lambda *n: seen.append(n))
+        return seen, engine.counts.asked - before
+
+    # a warm engine has nothing to wait for, and says so all the same
+    for seen, asked in (seen_and_asked(), seen_and_asked()):
+        assert seen == sorted(seen)
+        assert {total for _, total in seen} == {asked}
+        assert seen[-1][0] == asked > 1000
+        assert len(seen) >= 6
+
+
 def test_the_twin_of_a_soft_removal_keeps_just_as_many(xor_batch):
     from whybench.bench.soft import scaled
     from whybench.bench.soft_removal import keeping
