@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import textwrap
 from typing import Any
 
 from whybench.bench.errors import ParameterError
+
+# a column with longer cells than this is wrapped where it has to be
+LONG_COLUMN = 20
 
 
 def rows_of(kind: str) -> list[dict[str, Any]]:
@@ -20,6 +25,26 @@ def rows_of(kind: str) -> list[dict[str, Any]]:
     if kind in ("metrics", "metric"):
         return _metrics()
     raise ParameterError(f"there is nothing to list under {kind!r}; it must be methods, tasks or metrics.")
+
+
+def lines_of(rows: list[dict[str, Any]], width: int) -> list[str]:
+    """The rows as a table of so many characters; long columns share what short ones leave, and are wrapped.
+
+    Plain text rather than Rich's, whose import takes longer than all that listing does.
+    """
+    table = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    # the first column holds names, which nothing may break
+    long = [i for i, longest in enumerate(widths) if i > 0 and longest > LONG_COLUMN]
+    room = width - sum(size for i, size in enumerate(widths) if i not in long) - 2 * (len(widths) - 1)
+    for i in long:
+        widths[i] = min(widths[i], max(LONG_COLUMN, room // len(long)))
+    lines = []
+    for row in table:
+        cells = [textwrap.wrap(cell, size) for cell, size in zip(row, widths, strict=True)]
+        for parts in itertools.zip_longest(*cells, fillvalue=""):
+            lines.append("  ".join(part.ljust(size) for part, size in zip(parts, widths, strict=True)).rstrip())
+    return lines
 
 
 def _methods() -> list[dict[str, Any]]:

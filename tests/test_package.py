@@ -73,6 +73,20 @@ def test_help_and_list_import_nothing_heavy(command):
     assert done.stdout.endswith("[]\n"), done.stderr
 
 
+@pytest.mark.parametrize("command", [["--help"], ["list"], ["list", "tasks", "--json"], ["list", "--json"]])
+def test_help_and_list_take_no_time_for_what_they_do_not_need(command):
+    code = (
+        "import sys\n"
+        "from whybench.bench.cli import main\n"
+        f"sys.argv = ['whybench', *{command}]\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('torch', 'numpy', 'pydantic', 'rich.console') if m in sys.modules])"
+    )
+    done = python(code)
+    assert done.stdout.endswith("[]\n"), done.stdout + done.stderr
+
+
 def test_writing_a_task_imports_nothing_heavy(tmp_path):
     code = (
         "import sys; from whybench.bench.cli import app\ntry: app(['new', 'task', 'quick'])\nexcept SystemExit: pass\n"

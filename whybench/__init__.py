@@ -6,7 +6,6 @@ The public names are loaded when they are first used, so that ``import whybench`
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -60,6 +59,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib.metadata import version
+
         return version("whybench")
     if name in _HOMES:
         value = getattr(importlib.import_module(f"whybench.bench.{_HOMES[name]}"), name)

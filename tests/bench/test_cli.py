@@ -123,6 +123,44 @@ def test_explain_colours_the_terminal(home):
     assert "\x1b[38;2;255;255;255;48;2;" in done.stdout
 
 
+def test_a_plain_list_is_what_the_parser_gives(capsys, monkeypatch):
+    """`list` goes past the parser where there is nothing to parse; all else goes through it."""
+    from whybench.bench import cli
+
+    monkeypatch.setenv("COLUMNS", "100")
+    for arguments in (["list"], ["list", "tasks"], ["list", "--json", "metrics"], ["list", "methods", "--json"]):
+        monkeypatch.setattr(sys, "argv", ["whybench", *arguments])
+        cli.main()
+        plain = capsys.readouterr().out
+        with pytest.raises(SystemExit):
+            cli.app(arguments)
+        assert capsys.readouterr().out == plain != ""
+        assert "--json" in arguments or max(map(len, plain.splitlines())) <= 100
+    assert [cli._plain_list(["list", *rest]) for rest in (["--help"], ["a", "b"], ["--jsno"])] == [None] * 3
+    assert cli._plain_list(["run"]) is None
+
+
+def test_long_columns_are_wrapped_and_nothing_is_lost():
+    from whybench.bench.list_rows import lines_of
+
+    rows = [
+        {
+            "name": "a_name_that_is_rather_long",
+            "signed": True,
+            "what": "one two three four five six seven",
+            "by": "x " * 30,
+        },
+        {"name": "b", "signed": "", "what": "", "by": "y"},
+    ]
+    lines = lines_of(rows, 80)
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split() == ["name", "signed", "what", "by"]
+    assert lines[1].startswith("a_name_that_is_rather_long  True    one two")
+    assert sorted(" ".join(lines[1:]).split()) == sorted(" ".join(str(v) for row in rows for v in row.values()).split())
+    # narrower than it can be: long, but whole
+    assert "a_name_that_is_rather_long" in lines_of(rows, 10)[1]
+
+
 def test_list(home):
     assert "efficient_attention" in whybench("list", cwd=home).stdout
     tasks = json.loads(whybench("list", "tasks", "--json", cwd=home).stdout)
