@@ -17,7 +17,7 @@ from whybench.bench.answer_table import AnswerTable
 from whybench.bench.classifier import Classifier
 from whybench.bench.curves import Floats, Ints
 from whybench.bench.errors import ModelError, OutOfMemoryWarning, ParameterError
-from whybench.bench.packing import batch_size
+from whybench.bench.packing import batches
 from whybench.bench.perturbations import Keys, Perturbation, Perturbations
 
 TOKEN_BUDGET = {"cpu": 2048, "cuda": 131_072}
@@ -111,26 +111,26 @@ class ForwardEngine:
         order = np.argsort(-inputs.lengths, kind="stable")
         lengths = inputs.lengths[order]
         answers = np.empty((len(inputs), len(self.classifier.labels)))
-        start = tokens = padding = 0
-        while start < len(order):
-            size = batch_size(lengths[start:], self.token_budget, tokens, padding)
-            chunk = order[start : start + size]
+        waiting, done = batches(lengths, self.token_budget), 0
+        while waiting:
+            batch = slice(done, done + waiting[0].stop - waiting[0].start)
+            size, width = batch.stop - batch.start, int(lengths[done])
             try:
-                answers[chunk] = self._forward(inputs, chunk)
+                answers[order[batch]] = self._forward(inputs, order[batch])
             except (MemoryError, RuntimeError) as error:
                 if not _out_of_memory(error):
                     raise
-                self._halve(int(lengths[start]), size, error)
+                self._halve(width, size, error)
+                waiting = batches(lengths[done:], self.token_budget)
                 continue
-            real = int(lengths[start : start + size].sum())
-            batch_tokens = int(lengths[start]) * size
+            del waiting[0]
+            done += size
             self.counts.batches += 1
             self.counts.forwarded += size
-            self.counts.real_tokens += real
-            self.counts.padded_tokens += batch_tokens
-            tokens, padding, start = tokens + batch_tokens, padding + batch_tokens - real, start + size
+            self.counts.real_tokens += int(lengths[batch].sum())
+            self.counts.padded_tokens += width * size
             if progress is not None:
-                progress(start, len(order))
+                progress(done, len(order))
         return answers
 
     def _halve(self, width: int, size: int, error: Exception) -> None:

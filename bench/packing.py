@@ -1,4 +1,8 @@
-"""Which inputs go through the model together: the longest first, within a budget of tokens, with little padding."""
+"""Which inputs go through the model together: inputs of similar length, within a budget of tokens.
+
+A batch costs its tokens, padding included, and `BATCH_COST` for being one. Inputs of neighbouring lengths are grouped
+so that all batches together cost least, by dynamic programming over the lengths.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +16,43 @@ BATCH_COST = 40
 """Tokens that could be computed while a batch starts: weights are read and kernels called, however small it is."""
 
 
-def batch_size(lengths: Ints, budget: int, tokens: int = 0, padding: int = 0) -> int:
-    """How many inputs, the longest first, go through the model together.
-
-    As many as the budget holds, until one more would bring more padding into the batch than a batch of its own costs,
-    or more into all batches than `PADDING_SHARE`. At least one, which has no padding.
+def batches(lengths: Ints, budget: int) -> list[slice]:
+    """Where each batch stands among inputs sorted by length, the longest first.
 
     Args:
         lengths: Their lengths, descending.
-        budget: Most tokens, padding included.
-        tokens: Tokens of the batches before, padding included.
-        padding: Those of them that are padding.
+        budget: Most tokens of a batch, padding included; an input that is longer is a batch of its own.
     """
-    width = int(lengths[0])
-    most = lengths[: max(1, budget // width)]
-    padded = np.cumsum(width - most)
-    allowed = PADDING_SHARE * (tokens + width * np.arange(1, len(most) + 1)) - padding
-    beyond = np.flatnonzero(padded > np.minimum(allowed, BATCH_COST))
-    return int(beyond[0]) if len(beyond) else len(most)
+    cost = float(BATCH_COST)
+    while True:
+        made = [batch for group in _groups(lengths, budget, cost) for batch in _cut(lengths, group, budget)]
+        tokens = sum(int(lengths[batch.start]) * (batch.stop - batch.start) for batch in made)
+        if tokens - int(lengths.sum()) <= PADDING_SHARE * tokens:
+            return made
+        # batches seem cheaper, so that there are more of them; below one token no padding pays
+        cost *= 0.75
+
+
+def _groups(lengths: Ints, budget: int, cost: float) -> list[slice]:
+    """The grouping of neighbouring lengths that costs least, where a batch costs that many tokens."""
+    negative, counts = np.unique(-lengths, return_counts=True)
+    widths, ends = -negative, np.concatenate(([0], np.cumsum(counts)))
+    most = np.maximum(1, budget // widths)
+    # of the longest lengths up to each: the least cost, and where its last group begins
+    least, begins = np.zeros(len(widths) + 1), np.zeros(len(widths) + 1, dtype=np.int64)
+    for stop in range(1, len(widths) + 1):
+        sizes = ends[stop] - ends[:stop]
+        costs = least[:stop] + widths[:stop] * sizes + cost * -(-sizes // most[:stop])
+        begins[stop] = costs.argmin()
+        least[stop] = costs[begins[stop]]
+    groups, stop = [], len(widths)
+    while stop:
+        groups.append(slice(int(ends[begins[stop]]), int(ends[stop])))
+        stop = int(begins[stop])
+    return groups[::-1]
+
+
+def _cut(lengths: Ints, group: slice, budget: int) -> list[slice]:
+    """A group in batches within the budget."""
+    size = max(1, budget // int(lengths[group.start]))
+    return [slice(start, min(start + size, group.stop)) for start in range(group.start, group.stop, size)]
