@@ -91,11 +91,11 @@ class Remover:
         made = np.repeat(tokens[None], sets, axis=0)
         if self.operator != "delete":
             made[gone, 0] = self._substitute
-        if self.operator == "mask":
-            return Perturbations(made.reshape(-1, made.shape[2]), np.full(sets, length), contrast)
         if self.operator == "pad":
             made[gone, 1] = 0
-        nothing_left = gone.all(axis=1)
+        nothing_left = np.zeros(sets, dtype=bool) if self.operator == "mask" else gone.all(axis=1)
+        if self.operator != "delete" and not nothing_left.any():
+            return Perturbations(made.reshape(-1, made.shape[2]), np.full(sets, length), contrast)
         made[nothing_left, 0, :2] = self._placeholder, 1
         left = ~gone if self.operator == "delete" else np.ones_like(gone)
         left[nothing_left] = np.arange(length) == 0

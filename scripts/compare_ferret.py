@@ -304,7 +304,7 @@ def report(subject: Subject, counts: dict[str, EngineCounts], rows: dict[str, Te
     print("\nCounts of a new engine")
     for kind, found in counts.items():
         counted(kind, found)
-    print("\nSeconds, and how many times as fast as ferret")
+    print("\nProcessor seconds, and how many times as fast as ferret")
     print(f"  {'ferret':28} {ferret:8.3f}")
     for name, base in [("loop", ferret)] + [
         (f"{kind}{what}", base)
