@@ -48,10 +48,25 @@ def lines_of(rows: list[dict[str, Any]], width: int) -> list[str]:
 
 
 def _methods() -> list[dict[str, Any]]:
-    from whybench.bench.listing import entries
+    from whybench.bench.choices import CONTROL
+    from whybench.bench.listing import Entry, entries
+
+    def default(entry: Entry) -> str:
+        if entry.source is None:
+            # an entry point says it only once it is loaded
+            return ""
+        if not entry.fact("default", True):
+            return "no"
+        return "--suite causal" if entry.fact("family") == CONTROL else "yes"
 
     return [
-        {"name": e.name, "family": e.fact("family", ""), "signed": e.fact("signed", ""), "what": e.error or e.summary}
+        {
+            "name": e.name,
+            "family": e.fact("family", ""),
+            "signed": e.fact("signed", ""),
+            "default": default(e),
+            "what": e.error or e.summary,
+        }
         for e in entries("method")
     ]
 

