@@ -1,0 +1,137 @@
+"""KernelSHAP and LIME against Captum's, and sampled Shapley values against exact ones.
+
+    python scripts/compare_captum.py speed MODEL SST2_FOLDER [--sentences 12] [--samples 256]
+    python scripts/compare_captum.py accuracy [--task key_lookup] [--texts 12] [--most 14]
+
+One thread. The sides of a comparison take turns, text by text, so that a busy machine slows all of them down.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import captum.attr
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+from whybench import Batch, Classifier, load_method, load_task
+from whybench.methods import kernel_shap, lime
+from whybench.tasks.builtin import checkpoint
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long a call takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def captums(kind: type, classifier: Classifier, batch: Batch, samples: int, at_once: int) -> object:
+    """Captum's explanation of one text, words being its features; special tokens, which stay, are one more."""
+    units = batch.units
+    ids = torch.where(units >= 0, classifier.tokenizer.mask_token_id, batch.input_ids)
+
+    def forward(rows: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return classifier.logits_from_ids(
+                rows, batch.attention_mask.expand_as(rows), torch.zeros_like(rows), None
+            ).softmax(-1)
+
+    return kind(forward).attribute(
+        batch.input_ids,
+        baselines=ids,
+        target=int(classifier.target(batch)),
+        feature_mask=torch.where(units >= 0, units, units.max() + 1),
+        n_samples=samples,
+        perturbations_per_eval=at_once,
+    )
+
+
+def solver_seconds(name: str, batch: Batch, samples: int) -> float:
+    """How long the least squares of one text take, with answers made up."""
+    method = load_method(name, samples=samples)
+    units = int(batch.unit_counts()[0])
+    chance = np.random.default_rng(0)
+    if isinstance(method, lime.Lime):
+        sets = method._coalitions(units, batch.ids[0])
+        answers = chance.random(len(sets))
+        return seconds(lambda: lime.ridge_values(sets, answers, lime.proximity(sets, method.width), method.ridge))
+    assert isinstance(method, kernel_shap.KernelShap)
+    sets, weights = method._coalitions(units, batch.ids[0])
+    answers = chance.random(len(sets))
+    return seconds(lambda: kernel_shap.kernel_values(sets, answers, 0.9, 0.4, weights))
+
+
+def speed(model: Path, data: Path, sentences: int, samples: int) -> None:
+    """Print seconds for one text and the ratios to Captum with one perturbation at a time, its default."""
+    classifier = Classifier.from_pretrained(str(model), device="cpu")
+    examples = load_task("sst2").load(data).examples[:sentences]
+    whole = classifier.encode([example.text for example in examples], ids=[example.id for example in examples])
+    print(
+        f"{sentences} sentences of {whole.unit_counts().min()} to {whole.unit_counts().max()} words, {samples} samples"
+    )
+    print("| method | Captum, 1 at once | 16 at once | 256 at once | whybench, one text | solver's share |")
+    print("|---|---|---|---|---|---|")
+    for name, kind in (("kernel_shap", captum.attr.KernelShap), ("lime", captum.attr.Lime)):
+        method = load_method(name, samples=samples)
+        sides: list[list[float]] = []
+        for index in range(len(whole)):
+            batch = whole.select([index])
+            timed = [seconds(partial(captums, kind, classifier, batch, samples, at_once)) for at_once in (1, 16, 256)]
+            own = seconds(partial(method.attribute, classifier, batch))
+            sides.append([*timed, own, solver_seconds(name, batch, samples)])
+        one, some, all_, own, solver = np.array(sides).sum(axis=0) / len(whole)
+        print(
+            f"| {name} | {one:.3f} s, {one / own:.1f} × | {some:.3f} s, {some / own:.1f} × | "
+            f"{all_:.3f} s, {all_ / own:.1f} × | {own:.3f} s | {solver / own:.2%} |"
+        )
+
+
+def accuracy(task: str, texts: int, most: int) -> None:
+    """Print rank correlation with exact Shapley values and mean absolute error, by number of forward passes."""
+    classifier = Classifier.from_pretrained(checkpoint(task), device="cpu")
+    examples = load_task(task).load().examples
+    inputs = [example.text if example.text_pair is None else (example.text, example.text_pair) for example in examples]
+    batch = classifier.encode(inputs, ids=[example.id for example in examples])
+    batch = batch.select([index for index, n in enumerate(batch.unit_counts().tolist()) if n <= most][:texts])
+    exact = batch.unit_scores(load_method("shapley", most=most).attribute(classifier, batch))
+    size = np.mean([row.abs().mean() for row in exact])
+    counts = batch.unit_counts()
+    print(f"{len(batch)} texts of {counts.min()} to {counts.max()} units; mean |score| {size:.4f}")
+    print("| method | rank correlation | mean absolute error |")
+    print("|---|---|---|")
+    chosen = [("kernel_shap", {"samples": n, "paired": paired}) for paired in (True, False) for n in (64, 256, 1024)]
+    chosen += [("shapley_sampling", {"orders": n}) for n in (5, 20, 80)]
+    for name, parameters in chosen:
+        method = load_method(name, **parameters)
+        found = batch.unit_scores(method.attribute(classifier, batch))
+        ranks = np.mean([spearmanr(a, b).statistic for a, b in zip(found, exact, strict=True)])
+        error = np.mean([(a - b).abs().mean() for a, b in zip(found, exact, strict=True)])
+        print(f"| {method.label()} | {ranks:.3f} | {error:.4f} |")
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    one = kinds.add_parser("speed")
+    one.add_argument("model", type=Path)
+    one.add_argument("data", type=Path)
+    one.add_argument("--sentences", type=int, default=12)
+    one.add_argument("--samples", type=int, default=256)
+    other = kinds.add_parser("accuracy")
+    other.add_argument("--task", default="key_lookup")
+    other.add_argument("--texts", type=int, default=12)
+    other.add_argument("--most", type=int, default=14)
+    given = vars(parser.parse_args())
+    torch.set_num_threads(1)
+    {"speed": speed, "accuracy": accuracy}[given.pop("kind")](**given)
+
+
+if __name__ == "__main__":
+    main()
