@@ -50,7 +50,7 @@ class Method(ABC):
             search found for the metric that is its parameter ``metric``. None for all but such references.
         variants: The parameters with which a run has it where none are given, each a row of its own.
         default: Whether it runs where no method is asked for by name: not where it has no answer for many texts, or
-            where another one estimates the same at the same cost.
+            where another one that does estimates the same.
         twin: Whether it is made of another method, which its parameters ``of`` and ``parameters_of`` name.
     """
 

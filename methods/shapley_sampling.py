@@ -28,7 +28,7 @@ class ShapleySampling(Method):
 
     Source: Castro, Gómez & Tejada 2009, "Polynomial calculation of the Shapley value based on sampling"
     (doi:10.1016/j.cor.2008.04.004). Signed: positive supports the target. Runs only where it is asked for by name, as
-    kernel_shap estimates the same at the same cost.
+    kernel_shap estimates the same at a cost that does not grow with the text's length.
 
     Attributes:
         orders: Random orders of an example's units.
