@@ -44,16 +44,23 @@ def twins_of(methods: Sequence[Method]) -> list[Method]:
     """The twins of those methods that are ranked, by every method that makes twins.
 
     Raises:
-        ParameterError: A parameter of a method cannot be handed on, as it has a space in it.
+        ParameterError: A method has no name that it could be loaded by, or a parameter cannot be handed on, as it has a
+            space in it.
     """
     from whybench.bench.listing import entries
     from whybench.bench.registry import load_method
 
+    known = {entry.name: entry for entry in entries("method")}
     made: list[Method] = []
-    for maker in [entry.name for entry in entries("method") if entry.fact("twin")]:
+    for maker in [entry.name for entry in known.values() if entry.fact("twin")]:
         for method in methods:
             if method.family in UNRANKED:
                 continue
+            if method.name not in known:
+                raise ParameterError(
+                    f"{method.name} is a file of its own, and its twin would be asked for by a name that nothing has. "
+                    "Leave --twins out, or put the file into methods/ or behind an entry point."
+                )
             parameters = {key: str(value) for key, value in method.parameters().items() if value is not None}
             if strange := [key for key, value in parameters.items() if value.split() != [value]]:
                 raise ParameterError(

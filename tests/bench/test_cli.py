@@ -235,9 +235,37 @@ def test_the_default_methods_of_a_suite(arguments, home, monkeypatch):
         assert names == {name for name, family in families.items() if family in ("attention", "control")}
     else:
         assert plan.measure == "faithfulness"
-        by_name_only = {"rise", "shapley", "shapley_sampling"}
+        by_name_only = {"permuted", "rise", "shapley", "shapley_sampling"}
         assert names == {name for name, family in families.items() if family != "control"} - by_name_only
+        labels = [method.label() for method in plan.methods]
+        assert [label for label in labels if label.startswith("random")] == [
+            "random",
+            *(f"random(seed={seed})" for seed in range(1, 10)),
+        ]
+        assert {"oracle", "oracle(metric=sufficiency)"} <= set(labels)
     assert {"raw_attention", "efficient_attention"} <= names
+
+
+def test_twins_are_of_the_ranked_methods_with_their_parameters(home, monkeypatch, capsys):
+    from whybench.bench import cli
+
+    plans = []
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(cli, "_run", lambda plan, *_: plans.append(plan) or True)
+    methods = ["--method", "gradient", "--method", "integrated_gradients:n_steps=5,baseline=pad", "--method", "random"]
+    assert in_this_process(monkeypatch, "run", *methods, "--twins") == 0
+    (plan,) = plans
+    assert [method.label() for method in plan.methods[-2:]] == [
+        "permuted(of=gradient)",
+        "permuted(of=integrated_gradients, parameters_of=n_steps=5 baseline=pad)",
+    ]
+    (home / "spaced.py").write_text(
+        "from whybench import Method\n\n\nclass Spaced(Method):\n"
+        '    """A."""\n\n    name, family, signed = "spaced", "gradient", False\n\n    text: str = "a"\n\n'
+        "    def attribute(self, classifier, batch):\n        return batch.input_ids\n"
+    )
+    assert in_this_process(monkeypatch, "run", "--method", "spaced.py", "--twins") == 2
+    assert "spaced is a file of its own" in capsys.readouterr().err
 
 
 def test_a_suite_leaves_out_what_needs_a_model_and_says_so(home, monkeypatch, capsys):

@@ -19,6 +19,7 @@ from whybench.bench.schema import (
     Environment,
     Failure,
     Figure,
+    GateOutcome,
     MethodSpec,
     ModelSpec,
     ReportFigure,
@@ -53,6 +54,8 @@ class Made:
     summary: str = "What the probability loses when a word is removed."
     note: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    bound: str | None = None
+    gates: Mapping[str, GateOutcome] = field(default_factory=dict)
     quality: float = 2.0
     milliseconds: float = 1.0
     passes: tuple[float, float] = (1.0, 0.0)
@@ -115,6 +118,7 @@ def common_of(made: Made, spec: Spec) -> dict[str, Any]:
         "signed": made.signed,
         "summary": made.summary,
         "note": made.note,
+        "bound": made.bound,
         "description": f"Source: {made.summary}\n\nAttributes:\n    n: Number of things.",
         "label_names": made.labels,
         "evidence": made.kind if made.evidence else None,
@@ -153,6 +157,7 @@ def make(store: ResultStore, made: Made) -> StoredResult:
         ),
         figures={name: _figure(name, [row[name] for row in rows if row.get(name) is not None]) for name in names},
         report=dict(made.report),
+        gates=dict(made.gates),
         cost=Cost(
             timer="perf_counter",
             examples=made.examples,
