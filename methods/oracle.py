@@ -50,7 +50,7 @@ class Oracle(ReportingMethod):
                 raise ParameterError(f"{name} is {value}; it must be at least 1.")
 
     def explain(self, classifier: Classifier, batch: Batch) -> Attribution:
-        """Scores from 0 to n in the best order found, shared among a unit's tokens, ``[batch, tokens]``."""
+        """Scores from 1 to n in the best order found, shared among a unit's tokens, ``[batch, tokens]``."""
         (metric,) = metrics_named([self.metric])
         operator = self.operator or batch.operator
         batch = batch.with_target(classifier.target(batch))
@@ -119,9 +119,9 @@ class Beam:
         self._orders = np.column_stack((self._orders[self._parents[best]], self._added[best]))
 
     def scores(self) -> Floats:
-        """Scores from 0 to n of the units, in the best order found; what it leaves open is a tie."""
+        """Scores from 1 to n of the units, in the best order found; what it leaves open is a tie."""
         n, order = self.metric.units, self._orders[int(self._gained.argmax())]
         places = np.arange(len(order))
-        scores = np.full(n, 0.0 if self.metric.best_first else float(n))
-        scores[order] = n - places if self.metric.best_first else places
+        scores = np.full(n, 1.0 if self.metric.best_first else float(n))
+        scores[order] = n - places if self.metric.best_first else places + 1
         return scores

@@ -27,7 +27,12 @@ from whybench.tests.models import (
 
 # controls are no explanations, and have tests of their own
 METHODS = [name for name in names("method") if load_method(name).family != "control"]
-FAST = {"integrated_gradients": {"n_steps": 6}, "kernel_shap": {"samples": 60}, "lime": {"samples": 60}}
+FAST = {
+    "integrated_gradients": {"n_steps": 6},
+    "kernel_shap": {"samples": 60},
+    "lime": {"samples": 60},
+    "permuted": {"of": "occlusion"},
+}
 # all sets of their units are few enough
 FEW_UNITS = (
     "an unbelievably slow film, but great",
