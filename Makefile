@@ -23,8 +23,8 @@ $(INSTALLED): pyproject.toml setup.py constraints.txt
 	touch $@
 
 # one thread: the built-in models are so small that threads spend their time waiting for one another
-leaderboard: $(INSTALLED) ## score the default methods on 100 examples of each built-in task, print the table and the page's path
-	$(BIN)/whybench run --threads 1 --limit 100 --results $(RESULTS)
+leaderboard: $(INSTALLED) ## score the default methods on 50 examples of each built-in task, print the table and the page's path
+	$(BIN)/whybench run --threads 1 --limit 50 --results $(RESULTS)
 
 test: $(INSTALLED) ## run the tests
 	$(BIN)/python -m pytest
