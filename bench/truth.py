@@ -200,19 +200,19 @@ def _taus(first: Floats, second: Floats, tolerances: tuple[float, float]) -> Flo
 
     A method is compared with all later ones at once: what is held is ``[rows, methods]``, whatever the number of pairs.
     """
-    agreed, first_pairs, second_pairs = np.zeros((3, len(first)))
+    agreed, first_pairs, second_pairs = np.zeros((3, len(first)), dtype=np.int64)
     for i in range(first.shape[1] - 1):
         one = _signs(first[:, [i]] - first[:, i + 1 :], tolerances[0])
         other = _signs(second[:, [i]] - second[:, i + 1 :], tolerances[1])
         agreed += (one * other).sum(axis=1)
-        first_pairs += np.abs(one).sum(axis=1)
-        second_pairs += np.abs(other).sum(axis=1)
+        first_pairs += np.count_nonzero(one, axis=1)
+        second_pairs += np.count_nonzero(other, axis=1)
     untied = first_pairs * second_pairs
     taus = np.divide(agreed, np.sqrt(untied), out=np.zeros(len(first)), where=untied > 0)
     # rounding alone can lead beyond either end
     return np.asarray(np.clip(taus, -1.0, 1.0))
 
 
-def _signs(differences: Floats, tolerance: float) -> Floats:
+def _signs(differences: Floats, tolerance: float) -> NDArray[np.int8]:
     """1 for a difference above 0, −1 for one below, 0 for a tie."""
-    return np.asarray((differences > tolerance) * 1.0 - (differences < -tolerance))
+    return (differences > tolerance).astype(np.int8) - (differences < -tolerance).astype(np.int8)

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-from whybench.bench.schema import Figure
 from whybench.leaderboard.axis import Axis, linear, logarithmic
 from whybench.leaderboard.formatting import measured
 
 WIDTH, LEFT, RIGHT, TOP, ROW, BOTTOM = 400, 124, 12, 8, 28, 24
 # distance between the marks of one line, so that none hides another
 _APART = 7.0
+
+
+class Estimate(Protocol):
+    """What is drawn: a mean, and the ends of its interval, which need not hold it."""
+
+    @property
+    def mean(self) -> float:
+        """Where the mark is."""
+
+    @property
+    def low(self) -> float:
+        """Where the line begins."""
+
+    @property
+    def high(self) -> float:
+        """Where the line ends."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +67,14 @@ class DotPlot:
         rows: From top to bottom.
         axis: The values' axis.
         height: Height of the drawing; its width is `WIDTH`.
+        left: Where the names end and the axis begins.
     """
 
     series: tuple[str, ...]
     rows: tuple[DotRow, ...]
     axis: Axis
     height: float
+    left: int = LEFT
 
     @property
     def bottom(self) -> float:
@@ -71,10 +88,11 @@ class DotPlot:
 
 
 def dot_plot(
-    rows: Sequence[tuple[str, Sequence[Figure | None]]],
+    rows: Sequence[tuple[str, Sequence[Estimate | None]]],
     series: Sequence[str],
     ends: tuple[float, float] | None = None,
     scale: Literal["linear", "log"] = "linear",
+    left: int = LEFT,
 ) -> DotPlot | None:
     """Draw figures, one line per row and one mark per series; None where there is nothing to draw.
 
@@ -83,6 +101,7 @@ def dot_plot(
         series: Names of the figures of a line.
         ends: Values that a linear axis reaches at least.
         scale: Of the axis.
+        left: Room for the names.
     """
     rows = [(name, figures) for name, figures in rows if any(figures)]
     found = [figure for _, figures in rows for figure in figures if figure is not None]
@@ -90,10 +109,10 @@ def dot_plot(
         return None
     if scale == "log":
         # not the lower ends: an interval may reach down to 0 or to a rounding error, and is cut at the axis' start
-        axis = logarithmic((end for figure in found for end in (figure.mean, figure.high)), LEFT, WIDTH - RIGHT)
+        axis = logarithmic((end for figure in found for end in (figure.mean, figure.high)), left, WIDTH - RIGHT)
     else:
         reached = (*(end for figure in found for end in (figure.low, figure.high)), *(ends or ()))
-        axis = linear(min(reached), max(reached), LEFT, WIDTH - RIGHT)
+        axis = linear(min(reached), max(reached), left, WIDTH - RIGHT)
     drawn = []
     for index, (name, figures) in enumerate(rows):
         y = TOP + (index + 0.5) * ROW
@@ -110,4 +129,4 @@ def dot_plot(
             if figure is not None
         ]
         drawn.append(DotRow(name, y, tuple(marks)))
-    return DotPlot(tuple(series), tuple(drawn), axis, TOP + ROW * len(rows) + BOTTOM)
+    return DotPlot(tuple(series), tuple(drawn), axis, TOP + ROW * len(rows) + BOTTOM, left)

@@ -35,8 +35,11 @@ from whybench.leaderboard.robustness import HELP, TITLE, robustness
 from whybench.leaderboard.skills import HELP as SKILL_HELP
 from whybench.leaderboard.skills import skills
 from whybench.leaderboard.tables import Row, Table, described, table
+from whybench.leaderboard.truth_page import TITLE as TRUTH_TITLE
+from whybench.leaderboard.truth_page import truth_page
 
 ATTENTION = "attention.html"
+TRUST = "truth.html"
 
 _FOLDER = Path(__file__).parent
 
@@ -122,6 +125,7 @@ class _Pages:
         found = boards(results, failures)
         self._robustness = robustness(found)
         self._skills = skills(found)
+        self._truth = truth_page(found)
         for board in found:
             task = board.spec.task
             anchor = anchors.of(f"{task.name} {board.spec.model.name} {task.examples}", board.key)
@@ -152,6 +156,8 @@ class _Pages:
             "method_href": lambda label: f"methods/{self._methods.of(label)}.html",
             "tasks": list(dict.fromkeys((s.task, s.task_href) for s in self._sections if not s.causal)),
             "attention": ATTENTION if any(section.causal for section in self._sections) else None,
+            "trust": TRUST if self._truth else None,
+            "trust_title": TRUTH_TITLE,
             "unranked": UNRANKED,
             "plot_size": (WIDTH, HEIGHT),
             "dots": dot_plot,
@@ -165,6 +171,9 @@ class _Pages:
         files = {f"assets/{path.name}": path.read_bytes() for path in sorted((_FOLDER / "assets").iterdir())}
         families = sorted({stored.result.family for section in self._sections for stored in section.board})
         usual, causal = _definitions()
+        anchors = {section.board.key: section.anchor for section in self._sections}
+        if self._truth:
+            files[TRUST] = self._page("truth.html", "", truth=self._truth, anchors=anchors)
         files["index.html"] = self._page(
             "index.html",
             "",
@@ -173,7 +182,7 @@ class _Pages:
             described=usual,
             all_tasks=self._tasks(),
             skills=self._skills,
-            anchors={section.board.key: section.anchor for section in self._sections},
+            anchors=anchors,
             skill_help=SKILL_HELP,
             robustness=self._robustness,
             robustness_title=TITLE,

@@ -1,25 +1,19 @@
 """Rank correlation of metrics with recovery, beside SciPy's in a loop over resamples."""
 
-from __future__ import annotations
-
 import itertools
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from whybench.bench.errors import ComparisonError
 from whybench.bench.statistics import RESAMPLES
 from whybench.bench.truth import Trial, agreement, agreements, trust
 
-Floats = NDArray[np.float64]
 
-
-def trial(seed: int = 0, *, examples: int = 40, methods: int = 5, metric: str = "metric", **changes: Any) -> Trial:
+def trial(seed=0, *, examples=40, methods=5, metric="metric", **changes):
     """Methods of rising recovery; the metric sees it through noise."""
     random = np.random.default_rng(seed)
     quality = np.linspace(0.3, 0.6, methods)
@@ -29,7 +23,7 @@ def trial(seed: int = 0, *, examples: int = 40, methods: int = 5, metric: str = 
     return Trial(metric, **given)
 
 
-def tau_of(values: Floats, recovery: Floats) -> float:
+def tau_of(values, recovery):
     """SciPy's τ-b of means; 0 where it has none, one side being constant."""
     # equal means may differ in their last bits
     first, second = np.round(values.mean(axis=0), 10), np.round(recovery.mean(axis=0), 10)
@@ -38,7 +32,7 @@ def tau_of(values: Floats, recovery: Floats) -> float:
     return float(kendalltau(first, second, variant="b").statistic)
 
 
-def plain(one: Trial, seed: int | list[int]) -> Floats:
+def plain(one, seed):
     """τ-b on the examples, then in every resample, one at a time."""
     n = len(one.values)
     generator = np.random.default_rng(seed)
@@ -48,14 +42,14 @@ def plain(one: Trial, seed: int | list[int]) -> Floats:
 
 
 @pytest.fixture(autouse=True)
-def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_resamples(monkeypatch):
     """SciPy's τ takes half a millisecond."""
     for module in ("whybench.bench.truth", __name__):
         monkeypatch.setattr(f"{module}.RESAMPLES", 500)
 
 
 @pytest.mark.parametrize("higher_is_better", [True, False])
-def test_agrees_with_scipy_in_a_loop_over_resamples(higher_is_better: bool) -> None:
+def test_agrees_with_scipy_in_a_loop_over_resamples(higher_is_better):
     one = trial(1, higher_is_better=higher_is_better)
     found, expected = agreement(one, seed=3), plain(one, 3)
     assert found.tau == pytest.approx(expected[0])
@@ -64,7 +58,7 @@ def test_agrees_with_scipy_in_a_loop_over_resamples(higher_is_better: bool) -> N
     assert (found.methods, found.examples, found.left_out, found.undefined) == (5, 40, 0, "")
 
 
-def test_agrees_with_scipy_where_methods_are_tied() -> None:
+def test_agrees_with_scipy_where_methods_are_tied():
     random = np.random.default_rng(2)
     # coarse figures of few examples: many resamples tie some methods, and some tie all of them
     values = random.integers(0, 2, size=(5, 4)).astype(float)
@@ -75,10 +69,10 @@ def test_agrees_with_scipy_where_methods_are_tied() -> None:
     assert len(set(np.round(expected, 6))) > 8
 
 
-def test_by_hand() -> None:
+def test_by_hand():
     recovery = np.array([[0.1, 0.5, 0.9]])
 
-    def tau(*values: float, higher_is_better: bool = True) -> float | None:
+    def tau(*values, higher_is_better=True):
         return agreement(Trial("m", np.array([values]), recovery, higher_is_better)).tau
 
     assert tau(1, 2, 3) == 1
@@ -91,7 +85,7 @@ def test_by_hand() -> None:
     assert tau(2, 2, 2) == 0
 
 
-def test_rounding_breaks_no_tie() -> None:
+def test_rounding_breaks_no_tie():
     """The same figures in another order have another sum in floating point."""
     random = np.random.default_rng(3)
     column = random.random(50)
@@ -101,7 +95,7 @@ def test_rounding_breaks_no_tie() -> None:
     assert agreement(trial(methods=6, examples=50, recovery=values)).tau == 0
 
 
-def test_metric_and_recovery_are_resampled_together() -> None:
+def test_metric_and_recovery_are_resampled_together():
     """A metric that is recovery is right in every resample, however uncertain the order of the methods is."""
     one = trial(4)
     itself = agreement(trial(4, values=one.recovery))
@@ -115,7 +109,7 @@ def test_metric_and_recovery_are_resampled_together() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.integers(3, 7), st.integers(1, 20), st.floats(0.1, 10), st.floats(-5, 5))
-def test_properties(seed: int, methods: int, examples: int, scale: float, shift: float) -> None:
+def test_properties(seed, methods, examples, scale, shift):
     one = trial(seed, methods=methods, examples=examples)
     found = agreement(one)
     assert found.tau is not None
@@ -134,7 +128,7 @@ def test_properties(seed: int, methods: int, examples: int, scale: float, shift:
     np.testing.assert_allclose(swapped.resampled, found.resampled, atol=1e-12)
 
 
-def test_examples_without_a_figure_are_left_out_of_both_and_counted() -> None:
+def test_examples_without_a_figure_are_left_out_of_both_and_counted():
     one = trial(6)
     values, recovery = one.values.copy(), one.recovery.copy()
     values[3, 1] = recovery[8] = np.nan
@@ -146,14 +140,14 @@ def test_examples_without_a_figure_are_left_out_of_both_and_counted() -> None:
 
 
 @pytest.mark.parametrize("methods", [1, 2])
-def test_fewer_than_three_methods_have_no_tau(methods: int) -> None:
+def test_fewer_than_three_methods_have_no_tau(methods):
     found = agreement(trial(methods=methods))
     assert found.tau is found.interval is None
     assert found.undefined == f"{methods} method{'s' * (methods > 1)}: an order needs at least 3"
     assert (found.methods, found.examples, len(found.resampled)) == (methods, 40, 0)
 
 
-def test_several_trials_at_once_are_what_they_are_one_by_one() -> None:
+def test_several_trials_at_once_are_what_they_are_one_by_one():
     with_gap = trial(2).values.copy()
     with_gap[0, 0] = np.nan
     trials = [
@@ -170,7 +164,7 @@ def test_several_trials_at_once_are_what_they_are_one_by_one() -> None:
     assert agreements([]) == []
 
 
-def test_over_tasks_it_is_the_mean_of_independent_resamples() -> None:
+def test_over_tasks_it_is_the_mean_of_independent_resamples():
     tasks = {"one": [trial(1), trial(2, metric="other")], "two": [trial(3, examples=25, methods=4)]}
     found = trust(tasks, seed=4)
     assert list(found) == ["metric", "other"]
@@ -188,7 +182,7 @@ def test_over_tasks_it_is_the_mean_of_independent_resamples() -> None:
     assert spread[2] / spread[1] == pytest.approx(0.5**0.5, abs=0.06)
 
 
-def test_a_task_with_too_few_methods_is_left_out_of_the_mean() -> None:
+def test_a_task_with_too_few_methods_is_left_out_of_the_mean():
     found = trust({"good": [trial(1)], "bad": [trial(2, methods=2)]})["metric"]
     assert found.tasks == ("good",)
     assert found.tau == found.by_task["good"].tau
@@ -199,10 +193,10 @@ def test_a_task_with_too_few_methods_is_left_out_of_the_mean() -> None:
     assert trust({}) == {}
 
 
-def test_noise_orders_nothing_on_average() -> None:
+def test_noise_orders_nothing_on_average():
     """Over many tasks the τ of a metric that knows nothing has mean 0, and that of one that knows something has not."""
     random = np.random.default_rng(9)
-    taus: dict[bool, list[float]] = {True: [], False: []}
+    taus = {True: [], False: []}
     for seed, knows in itertools.product(range(200), (True, False)):
         one = trial(seed)
         blind = one if knows else trial(seed, values=random.normal(size=one.values.shape))
@@ -212,7 +206,7 @@ def test_noise_orders_nothing_on_average() -> None:
     assert np.mean(taus[True]) > 0.5
 
 
-def test_what_does_not_fit_together_is_an_error() -> None:
+def test_what_does_not_fit_together_is_an_error():
     with pytest.raises(ComparisonError, match=r"metric: figures of shape \[40, 5\] and recovery of shape \[40, 4\]"):
         agreement(trial(recovery=np.zeros((40, 4))))
     with pytest.raises(ComparisonError, match=r"shape \[40, 0\]"):
