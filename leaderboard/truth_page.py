@@ -19,7 +19,7 @@ from whybench.leaderboard.tables import Row, TableCell, table
 TITLE = "Which metric can I trust?"
 TRUTH = "average_precision"
 # room for the longest title of a metric
-_NAMES = 190
+_NAMES = 204
 
 
 @dataclass(frozen=True)
