@@ -191,6 +191,9 @@ def _padding_invariance(method: Method, classifier: Classifier, few: Batch, firs
 def _label_sensitivity(method: Method, classifier: Classifier, few: Batch, first: Maps, seed: int) -> GateOutcome:
     if not method.label_specific:
         return GateOutcome(status="not_applicable", reason="it says nothing of a particular label")
+    if few.contrast is not None and not method.signed:
+        reason = "the logits of continuation and foil are each other's opposites, and it has no signs"
+        return GateOutcome(status="not_applicable", reason=reason)
     probabilities = classifier.probabilities(few)
     target = classifier.target(few)
     others = probabilities.scatter(1, target[:, None], -1.0).argmax(dim=1)

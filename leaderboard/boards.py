@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from whybench.bench.choices import EvidenceKind, Measure
+from whybench.bench.choices import OPERATORS, EvidenceKind, Measure
 from whybench.bench.schema import Spec
 from whybench.bench.store import StoredResult
 from whybench.leaderboard.repeats import folded
@@ -100,6 +100,15 @@ def boards(results: Sequence[StoredResult], failures: Sequence[StoredResult]) ->
             b.key,
         ),
     )
+
+
+def one_per_task(boards: Sequence[Board]) -> list[Board]:
+    """One board of faithfulness for each task and model: that with most examples, and of its operators the first."""
+    chosen: dict[tuple[str, str], Board] = {}
+    for board in sorted(boards, key=lambda b: (-b.spec.task.examples, OPERATORS.index(b.spec.operator), b.key)):
+        if board.measure == "faithfulness" and board.results:
+            chosen.setdefault((board.spec.task.name, board.spec.model.name), board)
+    return [board for _, board in sorted(chosen.items())]
 
 
 def _key(spec: Spec) -> str:

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from whybench.bench.choices import OPERATORS
 from whybench.bench.figures import FIGURES
 from whybench.bench.skill import Contest, Overall, Skill, overall, skill
 from whybench.bench.store import StoredResult
-from whybench.leaderboard.boards import Board
+from whybench.leaderboard.boards import Board, one_per_task
 from whybench.leaderboard.columns import numbers
 from whybench.leaderboard.formatting import interval, number
 from whybench.leaderboard.tables import Row, TableCell, table
@@ -104,11 +103,8 @@ def skills(boards: Sequence[Board]) -> Skills | None:
     Raises:
         ComparisonError: On a board the methods and the references have no example in common.
     """
-    chosen: dict[tuple[str, str], Board] = {}
-    for board in sorted(boards, key=_preference):
-        if board.measure == "faithfulness" and board.results:
-            chosen.setdefault((board.spec.task.name, board.spec.model.name), board)
-    scales = [scale for board in chosen.values() if (scale := _scale(board)) is not None and scale.rows]
+    chosen = one_per_task(boards)
+    scales = [scale for board in chosen if (scale := _scale(board)) is not None and scale.rows]
     by_task = [(scale, skill(scale.contests(list(scale.rows)))) for scale in scales]
     undefined = tuple((_title(scale.board), made.undefined) for scale, made in by_task if made.means is None)
     defined = [(scale, made) for scale, made in by_task if made.means is not None]
@@ -120,10 +116,6 @@ def skills(boards: Sequence[Board]) -> Skills | None:
 
 def _title(board: Board) -> str:
     return f"{board.spec.task.name} with {board.spec.model.name}"
-
-
-def _preference(board: Board) -> tuple[int, int, str]:
-    return -board.spec.task.examples, OPERATORS.index(board.spec.operator), board.key
 
 
 def _scale(board: Board) -> _Scale | None:

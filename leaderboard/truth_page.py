@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from whybench.bench.choices import OPERATORS
 from whybench.bench.metric import FaithfulnessMetric
 from whybench.bench.metrics import METRICS
 from whybench.bench.truth import Agreement, Trial, Trust, trust
-from whybench.leaderboard.boards import Board
+from whybench.leaderboard.boards import Board, one_per_task
 from whybench.leaderboard.dot_plot import DotPlot, dot_plot
 from whybench.leaderboard.formatting import interval, number
 from whybench.leaderboard.tables import Row, TableCell, table
@@ -89,13 +88,9 @@ def truth_page(boards: Sequence[Board]) -> TruthPage | None:
     Raises:
         ComparisonError: The methods of a board have no example in common.
     """
-    chosen: dict[tuple[str, str], Board] = {}
-    for board in sorted(boards, key=lambda b: (-b.spec.task.examples, OPERATORS.index(b.spec.operator), b.key)):
-        if board.measure == "faithfulness" and board.evidence == "planted" and board.results:
-            chosen.setdefault((board.spec.task.name, board.spec.model.name), board)
     judged: dict[str, Judged] = {}
     trials: dict[str, list[Trial]] = {}
-    for _, board in sorted(chosen.items()):
+    for board in one_per_task([board for board in boards if board.evidence == "planted"]):
         methods = table(board).methods
         rows = [row for row in methods if row.eligible and TRUTH in row.result.figures]
         precision = {row.name: row.result.figures[TRUTH].mean for row in rows}

@@ -168,6 +168,20 @@ def test_a_broken_promise_is_found(method, wanted):
     assert failed(outcomes(method)) == wanted
 
 
+def test_an_unsigned_map_of_a_next_token_is_the_same_for_both_labels():
+    from whybench.bench.next_token import NextTokenModel
+    from whybench.bench.registry import load_task
+
+    task = load_task("induction")
+    model = NextTokenModel.from_pretrained(task.default_model, device="cpu")
+    batch = model.encode_examples(task.load(None, None).examples[:4])
+    batch = batch.with_target(model.target(batch))
+    for name, status in (("gradient", "not_applicable"), ("gradient_x_input", "passed"), ("occlusion", "passed")):
+        found = gates(load_method(name), model, batch, ALL_SCORED, {}, ModelState(model.model), 0)
+        assert found["label_sensitivity"].status == status, name
+        assert not failed(found)
+
+
 def test_what_could_not_be_tried_is_said():
     found = outcomes(Raises())
     assert found["batch_invariance"].reason.startswith("IndexError: one example is too few")
