@@ -1,7 +1,8 @@
-"""KernelSHAP and LIME against Captum's, and sampled Shapley values against exact ones.
+"""KernelSHAP, LIME and gradients against Captum's, and sampled Shapley values against exact ones.
 
     python scripts/compare_captum.py speed MODEL SST2_FOLDER [--sentences 12] [--samples 256]
     python scripts/compare_captum.py accuracy [--task key_lookup] [--texts 12] [--most 14]
+    python scripts/compare_captum.py gradients MODEL SST2_FOLDER [--sentences 16] [--turns 3]
 
 One thread. The sides of a comparison take turns, text by text, so that a busy machine slows all of them down.
 """
@@ -19,7 +20,8 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from whybench import Batch, Classifier, load_method, load_task
+from whybench import Batch, Classifier, gradient_maps, load_method, load_task
+from whybench.bench.cell import buckets
 from whybench.methods import kernel_shap, lime
 from whybench.tasks.builtin import checkpoint
 
@@ -115,6 +117,68 @@ def accuracy(task: str, texts: int, most: int) -> None:
         print(f"| {method.label()} | {ranks:.3f} | {error:.4f} |")
 
 
+def mean_gradient(classifier: Classifier, batch: Batch, most: int = 128) -> torch.Tensor:
+    """Captum's integrated gradients without × input, as `IntegratedGradients` calls it, as norms ``[batch, tokens]``."""
+    ids = torch.where(batch.units >= 0, classifier.tokenizer.mask_token_id, batch.input_ids)
+    captums = captum.attr.LayerIntegratedGradients(
+        classifier.logits_from_ids, classifier.embedding_layer, multiply_by_inputs=False
+    )
+    with classifier.gradients_for_inputs_only():
+        found = captums.attribute(
+            batch.input_ids,
+            ids,
+            target=classifier.target(batch),
+            additional_forward_args=(batch.attention_mask, batch.token_type_ids, batch.contrast),
+            internal_batch_size=max(most, len(batch)),
+        )
+    return found.detach().norm(dim=-1) * batch.attention_mask
+
+
+def gradients(model: Path, data: Path, sentences: int, turns: int) -> None:
+    """Print the ratio of four separate runs to one, for batches of several kinds, and how far their maps differ."""
+    classifier = Classifier.from_pretrained(str(model), device="cpu")
+    whole = classifier.encode([example.text for example in load_task("sst2").load(data).examples[:sentences]])
+    kinds = {
+        "one text at a time": [whole.select([index]) for index in range(len(whole))],
+        "4 of similar length": [whole.select(chosen) for chosen in buckets(whole, 4)],
+        "all in one batch": [whole],
+    }
+    runs: dict[str, Callable[[Batch], torch.Tensor]] = {
+        name: partial(load_method(name).attribute, classifier)
+        for name in ("gradient", "gradient_x_input", "integrated_gradients")
+    }
+    runs["path_gradient"] = partial(mean_gradient, classifier)
+    lengths = whole.lengths()
+    print(f"{sentences} sentences of {lengths.min()} to {lengths.max()} tokens, processor time, {turns} turns")
+    print("| batches | padding | four runs | one | ratio | integrated gradients alone | largest difference |")
+    print("|---|---|---|---|---|---|---|")
+    for kind, batches in kinds.items():
+        four, one, alone, apart = [], [], [], 0.0
+        for _ in range(turns):
+            spent: dict[str, float] = dict.fromkeys((*runs, "all"), 0.0)
+            for batch in batches:
+                answers: dict[str, torch.Tensor] = {}
+                for name, run in runs.items():
+                    began = time.process_time()
+                    answers[name] = run(batch)
+                    spent[name] += time.process_time() - began
+                began = time.process_time()
+                maps = gradient_maps(classifier, batch)
+                spent["all"] += time.process_time() - began
+                for name, answer in answers.items():
+                    largest = answer.abs().amax(dim=1, keepdim=True)
+                    apart = max(apart, float(((maps[name] - answer) / largest).abs().max()))
+            one.append(spent.pop("all"))
+            four.append(sum(spent.values()))
+            alone.append(spent["integrated_gradients"])
+        tokens = sum(batch.input_ids.numel() for batch in batches)
+        ratio = np.median(np.array(four) / one)
+        print(
+            f"| {kind} | {1 - int(lengths.sum()) / tokens:.0%} | {min(four):.1f} s | {min(one):.1f} s | {ratio:.2f} × | "
+            f"{np.median(np.array(alone) / one):.2f} × | {apart:.0e} |"
+        )
+
+
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -128,9 +192,14 @@ def main() -> None:
     other.add_argument("--task", default="key_lookup")
     other.add_argument("--texts", type=int, default=12)
     other.add_argument("--most", type=int, default=14)
+    third = kinds.add_parser("gradients")
+    third.add_argument("model", type=Path)
+    third.add_argument("data", type=Path)
+    third.add_argument("--sentences", type=int, default=16)
+    third.add_argument("--turns", type=int, default=3)
     given = vars(parser.parse_args())
     torch.set_num_threads(1)
-    {"speed": speed, "accuracy": accuracy}[given.pop("kind")](**given)
+    {"speed": speed, "accuracy": accuracy, "gradients": gradients}[given.pop("kind")](**given)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ PUBLIC = {
     "Task",
     "TaskData",
     "WhybenchError",
+    "gradient_maps",
     "load_method",
     "load_metric",
     "load_task",
@@ -166,6 +167,13 @@ def test_the_pinned_signatures():
         "profile": "whybench",
     }
     assert list(parameters(whybench.Classifier.from_pretrained)) == ["path_or_id", "revision", "device", "dtype"]
+    assert parameters(whybench.gradient_maps) == {
+        "classifier": empty,
+        "batch": empty,
+        "n_steps": 50,
+        "baseline": "auto",
+        "internal_batch_size": 128,
+    }
     assert list(parameters(whybench.load_method)) == ["name", "parameters"]
     assert list(parameters(whybench.load_task)) == ["name"]
     assert list(parameters(whybench.Method.attribute)) == ["classifier", "batch"]

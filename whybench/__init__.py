@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from whybench.bench.registry import load_method, load_task
     from whybench.bench.scoring import score
     from whybench.bench.task import Example, Roles, Span, Task, TaskData
+    from whybench.methods._gradient_pass import gradient_maps
 
 _HOMES = {
     "Attribution": "method",
@@ -31,6 +32,8 @@ _HOMES = {
     "Task": "task",
     "TaskData": "task",
     "WhybenchError": "errors",
+    # the only one outside bench/
+    "gradient_maps": ".methods._gradient_pass",
     "load_method": "registry",
     "load_metric": "evaluate_metrics",
     "load_task": "registry",
@@ -50,6 +53,7 @@ __all__ = [
     "TaskData",
     "WhybenchError",
     "__version__",
+    "gradient_maps",
     "load_method",
     "load_metric",
     "load_task",
@@ -63,7 +67,7 @@ def __getattr__(name: str) -> Any:
 
         return version("whybench")
     if name in _HOMES:
-        value = getattr(importlib.import_module(f"whybench.bench.{_HOMES[name]}"), name)
+        value = getattr(importlib.import_module(f".{_HOMES[name]}", "whybench.bench"), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'whybench' has no attribute {name!r}; it has {', '.join(__all__)}")
