@@ -118,7 +118,7 @@ def accuracy(task: str, texts: int, most: int) -> None:
 
 
 def mean_gradient(classifier: Classifier, batch: Batch, most: int = 128) -> torch.Tensor:
-    """Captum's integrated gradients without × input, as `IntegratedGradients` calls it, as norms ``[batch, tokens]``."""
+    """Norms ``[batch, tokens]`` of Captum's integrated gradients without × input, called as the method calls it."""
     ids = torch.where(batch.units >= 0, classifier.tokenizer.mask_token_id, batch.input_ids)
     captums = captum.attr.LayerIntegratedGradients(
         classifier.logits_from_ids, classifier.embedding_layer, multiply_by_inputs=False
@@ -149,7 +149,7 @@ def gradients(model: Path, data: Path, sentences: int, turns: int) -> None:
     }
     runs["path_gradient"] = partial(mean_gradient, classifier)
     lengths = whole.lengths()
-    print(f"{sentences} sentences of {lengths.min()} to {lengths.max()} tokens, processor time, {turns} turns")
+    print(f"{sentences} sentences of {lengths.min()} to {lengths.max()} tokens, processor time, turns: {turns}")
     print("| batches | padding | four runs | one | ratio | integrated gradients alone | largest difference |")
     print("|---|---|---|---|---|---|---|")
     for kind, batches in kinds.items():
@@ -173,8 +173,9 @@ def gradients(model: Path, data: Path, sentences: int, turns: int) -> None:
             alone.append(spent["integrated_gradients"])
         tokens = sum(batch.input_ids.numel() for batch in batches)
         ratio = np.median(np.array(four) / one)
+        padding = 1 - int(lengths.sum()) / tokens
         print(
-            f"| {kind} | {1 - int(lengths.sum()) / tokens:.0%} | {min(four):.1f} s | {min(one):.1f} s | {ratio:.2f} × | "
+            f"| {kind} | {padding:.0%} | {min(four):.1f} s | {min(one):.1f} s | {ratio:.2f} × | "
             f"{np.median(np.array(alone) / one):.2f} × | {apart:.0e} |"
         )
 
