@@ -224,14 +224,16 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "no reason given")
 
 
-def summary_of(stored: StoredResult) -> dict[str, float | int]:
-    """A finished cell's figures, intervals, report, cost and coverage, as flat names."""
+def summary_of(stored: StoredResult) -> dict[str, float | int | str]:
+    """A finished cell's figures, intervals, report, gates, cost and coverage, as flat names."""
     result = stored.result
-    summary: dict[str, float | int] = {}
+    summary: dict[str, float | int | str] = {}
     for name, figure in result.figures.items():
         summary |= {f"metric/{name}": figure.mean, f"metric/{name}/low": figure.low, f"metric/{name}/high": figure.high}
     for name, report in result.report.items():
         summary |= {f"report/{name}/mean": report.mean, f"report/{name}/largest": report.largest}
+    for gate, outcome in stored.gates.items():
+        summary[f"gate/{gate}"] = outcome.status
     if result.cost is not None:
         numbers = result.cost.model_dump(mode="json")
         summary |= {f"cost/{name}": value for name, value in numbers.items() if not isinstance(value, str)}

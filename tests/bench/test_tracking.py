@@ -128,6 +128,7 @@ def test_a_cell_is_a_run_with_spec_figures_table_and_artifact(cells, no_key, tmp
     for name, figure in result.figures.items():
         assert summary[f"metric/{name}"] == pytest.approx(figure.mean)
     assert summary["cost/forward_passes"] == 1.0
+    assert (summary["gate/determinism"], summary["gate/completeness"]) == ("passed", "not_applicable")
 
     artifact = next(r.artifact for r in records if r.HasField("artifact") and r.artifact.type == "result")
     assert {entry.path for entry in artifact.manifest.contents} == {
