@@ -65,6 +65,7 @@ def run(
         list[str] | None,
         typer.Option("--method", help="NAME or FILE.py, parameters as NAME:key=value,key=value; repeatable."),
     ] = None,
+    skip: Annotated[list[str] | None, typer.Option("--skip", help="A default method to leave out; repeatable.")] = None,
     model: Model = None,
     revision: Revision = None,
     data: Annotated[
@@ -116,7 +117,7 @@ def run(
     causal = suite == CAUSAL_SUITE
     if task and suite and not causal:
         raise ParameterError(f"--suite {suite} and --task {task[0]} were both given; give one of the two.")
-    methods, unusable = methods_named(method, causal=causal)
+    methods, unusable = methods_named(method, causal=causal, skipped=skip or ())
     if twins:
         methods += twins_of(methods)
     tasks = [load_task(name) for name in task or _suite(DEFAULT_SUITE if causal or suite is None else suite)]

@@ -12,18 +12,29 @@ if TYPE_CHECKING:
     from whybench.bench.method import Method
 
 
-def methods_named(chosen: Sequence[str] | None, *, causal: bool) -> tuple[list[Method], dict[str, str]]:
+def methods_named(
+    chosen: Sequence[str] | None, *, causal: bool, skipped: Sequence[str] = ()
+) -> tuple[list[Method], dict[str, str]]:
     """The methods to run, and those of all that cannot be loaded, each with its reason.
 
     Without a choice: for the causal suite all that give matrices, controls included; else all but the controls; and in
-    both only those that run by default. One without parameters comes in all its variants.
+    both only those that run by default, without those that are ``skipped``. One without parameters comes in all its
+    variants.
+
+    Raises:
+        UnknownNameError: There is no such method.
+        ParameterError: A method that is skipped would not have run.
     """
     from whybench.bench.matrices import MatrixMethod
     from whybench.bench.registry import load_method
 
     methods: list[Method] = []
     unusable = {}
-    for name, parameters in map(method_named, chosen or _all_methods(causal=causal)):
+    names = list(chosen or _all_methods(causal=causal))
+    for name in skipped:
+        if name not in names:
+            raise ParameterError(f"--skip {name} is none of the methods that would run: {', '.join(names)}.")
+    for name, parameters in map(method_named, [name for name in names if name not in skipped]):
         try:
             loaded = load_method(name, **parameters)
         except MethodError as error:

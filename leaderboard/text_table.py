@@ -78,18 +78,24 @@ def _print_skills(made: Skills, console: Console) -> None:
     console.print()
     console.print(Text(SKILL_TITLE, style="bold"))
     drawn = RichTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1), header_style="dim")
-    drawn.add_column("Method", overflow="fold")
+    names = min(_NAME, max(len(visible(one.name)) for one in made.rows))
+    headings = [f"{visible(board.spec.task.name, 40)} ↑" for board in made.boards]
+    # by task only where all of them fit beside the names and the two columns over all tasks
+    fits = not made.several or names + 24 + sum(1 + max(7, len(heading)) for heading in headings) <= console.width
+    drawn.add_column("Method", overflow="fold", min_width=names)
     if made.several:
         drawn.add_column("all tasks ↑", justify="right", no_wrap=True)
         drawn.add_column("beats ↑", justify="right", no_wrap=True)
-    for board in made.boards:
-        drawn.add_column(f"{visible(board.spec.task.name, 40)} ↑", justify="right", overflow="fold", min_width=6)
+    for heading in headings if fits else []:
+        drawn.add_column(heading, justify="right", no_wrap=True)
     for one in made.rows:
         borda = MISSING if one.borda is None else f"{one.borda:.0%}"
         summed: list[Text | str] = [_cell(one.overall), borda] if made.several else []
-        drawn.add_row(Text(visible(one.name)), *summed, *map(_cell, one.cells))
+        drawn.add_row(Text(visible(one.name)), *summed, *map(_cell, one.cells if fits else ()))
     console.print(drawn)
     console.print(SKILL_HELP, style="dim")
+    if not fits:
+        console.print(f"By each of the {len(made.boards)} tasks: on the page, or in a wider terminal.", style="dim")
     for one in made.rows:
         if one.why and made.several:
             console.print(Text.assemble((visible(one.name), "bold"), f": {one.why}"), style="dim")

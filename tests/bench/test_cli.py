@@ -246,6 +246,20 @@ def test_the_default_methods_of_a_suite(arguments, home, monkeypatch):
     assert {"raw_attention", "efficient_attention"} <= names
 
 
+def test_a_default_method_can_be_left_out(home, monkeypatch, capsys):
+    from whybench.bench import cli
+
+    plans = []
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(cli, "_run", lambda plan, *_: plans.append(plan) or True)
+    assert in_this_process(monkeypatch, "run") == 0
+    assert in_this_process(monkeypatch, "run", "--skip", "oracle", "--skip", "lime") == 0
+    whole, part = ([method.label() for method in plan.methods] for plan in plans)
+    assert set(whole) - set(part) == {"oracle", "oracle(metric=sufficiency)", "lime"}
+    assert in_this_process(monkeypatch, "run", "--skip", "rise") == 2
+    assert "--skip rise is none of the methods that would run: effective_attention, " in capsys.readouterr().err
+
+
 def test_twins_are_of_the_ranked_methods_with_their_parameters(home, monkeypatch, capsys):
     from whybench.bench import cli
 

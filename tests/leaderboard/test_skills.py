@@ -96,6 +96,18 @@ def test_a_failed_gate_keeps_a_method_out_and_says_why(store: ResultStore, tmp_p
     assert "another batch, another map" in method.text
 
 
+def test_a_narrow_terminal_keeps_names_whole_and_leaves_out_the_tasks(store: ResultStore) -> None:
+    printed = {}
+    for width in (60, 160):
+        console = Console(width=width, file=io.StringIO())
+        print_overview(store.read_all(), [], console)
+        printed[width] = console.file.getvalue().partition("\nSkill\n")[2]
+        assert "integrated_gradients(n_steps=20)" in printed[width]
+    assert "majority ↑" in printed[160]
+    assert "majority ↑" not in printed[60]
+    assert "By each of the 2 tasks: on the page" in printed[60]
+
+
 def test_without_references_there_is_no_skill(tmp_path: Path) -> None:
     store = ResultStore(tmp_path / "results")
     suite(store)
