@@ -65,7 +65,7 @@ def _state(model: torch.nn.Module) -> dict[str, Any]:
 
 
 def _sum_of_bits(tensor: Tensor) -> int:
-    """A sum that a change of any one number changes, in one pass over the memory."""
+    """A sum over the bits of all numbers, in one pass over the memory: a change of any one of them changes it."""
     flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
     whole = flat[: len(flat) // 4 * 4].view(torch.int32)
     return int(whole.sum(dtype=torch.int64)) * 256 + int(flat[len(whole) * 4 :].sum(dtype=torch.int64))
@@ -145,7 +145,8 @@ def random_state_kept() -> Iterator[None]:
 def unit_maps(method: Method, classifier: Classifier, batch: Batch, seed: int) -> Maps:
     """Unit scores per example, ``[units]`` each, with every source of random numbers seeded; None without an answer."""
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
+    # numpy takes 32 bits
+    np.random.seed(seed % 2**32)  # noqa: NPY002
     torch.manual_seed(seed)
     answer: Attribution = method.explain(classifier, batch)
     rows = batch.unit_scores(answer.scores)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
@@ -125,14 +125,15 @@ def correlation(one: Floats, other: Floats) -> float:
 
 @contextmanager
 def _copied(classifier: Classifier) -> Iterator[Classifier]:
+    """The classifier with a model of its own, the same weight for weight."""
     other = copy.copy(classifier)
     # a digest of weights that it will not have
     vars(other).pop("weights_hash", None)
     other.model = copy.deepcopy(classifier.model)
-    before: Tensor | None = next(classifier.model.parameters(), None)
     try:
         yield other
     finally:
-        if before is not None and before.device.type == "cuda":
+        if classifier.device.type == "cuda":
+            # let go of the copy, so that its memory can be given back
             other.model = classifier.model
             torch.cuda.empty_cache()

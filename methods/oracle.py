@@ -11,10 +11,10 @@ from whybench.bench.choices import OperatorName
 from whybench.bench.classifier import Classifier
 from whybench.bench.curves import Bools, Floats, Ints
 from whybench.bench.errors import ParameterError
-from whybench.bench.linear import Linear, linear
 from whybench.bench.method import Attribution, ReportingMethod
 from whybench.bench.metrics import metrics_named
 from whybench.methods._coalitions import target_probabilities, token_scores
+from whybench.methods._linear import Linear, linear
 
 
 class Oracle(ReportingMethod):

@@ -9,8 +9,8 @@ import torch
 from whybench import load_method, score
 from whybench.bench.curves import Curves
 from whybench.bench.errors import ParameterError, UnknownNameError
-from whybench.bench.linear import linear
 from whybench.bench.metrics import METRICS
+from whybench.methods._linear import linear
 from whybench.methods.permuted import Permuted
 from whybench.tests.models import PAIRS, TEXTS, tiny_classifier
 
