@@ -13,7 +13,7 @@ from torch import Tensor
 from whybench.bench.batch import Batch
 from whybench.bench.choices import Bound, Family
 from whybench.bench.classifier import Classifier
-from whybench.bench.errors import MethodError
+from whybench.bench.errors import MethodError, UnsupportedArchitectureError
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +52,10 @@ class Method(ABC):
         default: Whether it runs where no method is asked for by name: not where it has no answer for many texts, or
             where another one that does estimates the same.
         twin: Whether it is made of another method, which its parameters ``of`` and ``parameters_of`` name.
+        serves: Types of models (``config.model_type``) that it has an answer for, where it needs the weights behind the
+            attention; empty where it needs none. On others it is left out, with the reason.
+        weakness: Why it is not expected to find planted evidence better than a random order does, a sentence; empty
+            where it is expected to.
     """
 
     name: ClassVar[str]
@@ -63,6 +67,8 @@ class Method(ABC):
     variants: ClassVar[Sequence[Mapping[str, Any]]] = ({},)
     default: ClassVar[bool] = True
     twin: ClassVar[bool] = False
+    serves: ClassVar[Sequence[str]] = ()
+    weakness: ClassVar[str] = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -83,6 +89,15 @@ class Method(ABC):
     def explain(self, classifier: Classifier, batch: Batch) -> Attribution:
         """`attribute`, with whatever the method has to say about its answer."""
         return Attribution(self.attribute(classifier, batch))
+
+    def require_served(self, classifier: Classifier) -> None:
+        """Raise UnsupportedArchitectureError where the model's type is none of those that the method serves."""
+        found = classifier.model.config.model_type
+        if self.serves and found not in self.serves:
+            raise UnsupportedArchitectureError(
+                f"{self.name} needs the weights behind the attention, and knows them in the architectures "
+                f"{', '.join(self.serves)}; {classifier.name} is {found!r}. Use another method, or one of these models."
+            )
 
     def check(self, attribution: Attribution, batch: Batch) -> None:
         """Raise MethodError where the method has no answer for one of the examples."""
