@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+S = TypeVar("S")
 Status = Literal["passed", "warned", "failed", "skipped"]
+
+# a contributor's file may raise anything, and may call sys.exit
+ANYTHING = (Exception, SystemExit)
 
 _COLOURS: Mapping[Status, str] = {"passed": "green", "warned": "yellow", "failed": "bold red", "skipped": "dim"}
 _EXAMPLES = 3
@@ -54,6 +58,26 @@ class Found:
         if places := list(where):
             more = f" and {len(places) - _EXAMPLES} more" if len(places) > _EXAMPLES else ""
             self.fail(f"{what}: {', '.join(places[:_EXAMPLES])}{more}.")
+
+
+@dataclass(frozen=True)
+class Check(Generic[S]):
+    """One promise about a subject of type ``S``.
+
+    Attributes:
+        name: Its name in the report.
+        run: Looks at the subject, and notes what it finds; its docstring says what is promised.
+        needs: Parts of the subject that must be there.
+    """
+
+    name: str
+    run: Callable[[S, Found], None]
+    needs: tuple[str, ...]
+
+    @property
+    def promise(self) -> str:
+        """What is promised."""
+        return " ".join((self.run.__doc__ or "").split())
 
 
 @dataclass(frozen=True)

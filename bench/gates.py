@@ -26,6 +26,8 @@ FEW = 4
 """Examples that the gates are tried on, from the shortest to the longest."""
 TOLERANCE = 1e-4
 """Largest difference between two maps that count as the same, relative to the larger one's largest score."""
+SMALL_SHARE = 0.1
+"""A map is held to a difference relative to at least this share of the largest score of all the maps tried."""
 MORE_PADDING = 7
 COMPLETENESS = "completeness_delta_relative"
 """The report of a method that claims that its scores add up: what is missing, as a share."""
@@ -142,20 +144,31 @@ def random_state_kept() -> Iterator[None]:
         np.random.set_state(numpy)  # noqa: NPY002
 
 
-def unit_maps(method: Method, classifier: Classifier, batch: Batch, seed: int) -> Maps:
-    """Unit scores per example, ``[units]`` each, with every source of random numbers seeded; None without an answer."""
+def seed_everything(seed: int) -> None:
+    """Seed the global random numbers of Python, numpy and torch."""
     random.seed(seed)
     # numpy takes 32 bits
     np.random.seed(seed % 2**32)  # noqa: NPY002
     torch.manual_seed(seed)
+
+
+def unit_maps(method: Method, classifier: Classifier, batch: Batch, seed: int) -> Maps:
+    """Unit scores per example, ``[units]`` each, with every source of random numbers seeded; None without an answer."""
+    seed_everything(seed)
     answer: Attribution = method.explain(classifier, batch)
     rows = batch.unit_scores(answer.scores)
     return [None if i in answer.failed else row.numpy() for i, row in enumerate(rows)]
 
 
-def difference(one: Floats, other: Floats) -> float:
-    """Largest difference of two maps ``[units]``, relative to the largest score of both; infinite where one is NaN."""
-    scale = max(np.abs(one).max(), np.abs(other).max())
+def difference(one: Floats, other: Floats, least: float = 0.0) -> float:
+    """Largest difference of two maps ``[units]``, relative to the largest score of both; infinite where one is NaN.
+
+    Args:
+        one: Scores.
+        other: Scores of the same units.
+        least: Smallest number that the difference is taken relative to.
+    """
+    scale = max(np.abs(one).max(), np.abs(other).max(), least)
     largest = np.abs(one - other).max()
     if not np.isfinite(scale) or not np.isfinite(largest):
         return float("inf")
@@ -163,10 +176,13 @@ def difference(one: Floats, other: Floats) -> float:
 
 
 def _differences(one: Maps, other: Maps) -> list[float]:
-    pairs = zip(one, other, strict=True)
-    if any((a is None) != (b is None) for a, b in zip(one, other, strict=True)):
+    pairs = list(zip(one, other, strict=True))
+    if any((a is None) != (b is None) for a, b in pairs):
         return [float("inf")]
-    return [difference(a, b) for a, b in pairs if a is not None and b is not None]
+    both = [(a, b) for a, b in pairs if a is not None and b is not None]
+    # a text that a sure model decides whatever is done to it has scores of mere rounding
+    least = SMALL_SHARE * max((float(np.nanmax(np.abs(map_))) for pair in both for map_ in pair), default=0.0)
+    return [difference(a, b, least) for a, b in both]
 
 
 def _same(one: Maps, other: Maps) -> GateOutcome:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from whybench.bench import task_data_checks, task_model_checks
-from whybench.bench.conformance import Finding, Found, Report
+from whybench.bench.conformance import ANYTHING, Check, Finding, Found, Report
 from whybench.bench.errors import DataError, ParameterError, reason_of
-from whybench.bench.task_subject import ANYTHING, Check, Subject
+from whybench.bench.task_subject import Subject
 
-CHECKS: tuple[Check, ...] = (*task_data_checks.CHECKS, *task_model_checks.CHECKS)
+CHECKS: tuple[Check[Subject], ...] = (*task_data_checks.CHECKS, *task_model_checks.CHECKS)
 
 # which check reports that a part cannot be had; the others that need it are skipped
 _REPORTED_BY = {
@@ -67,7 +67,7 @@ def _title(subject: Subject) -> str:
     return ", ".join(parts)
 
 
-def _finding(check: Check, subject: Subject) -> Finding:
+def _finding(check: Check[Subject], subject: Subject) -> Finding:
     found = Found()
     for part in check.needs:
         if absent := subject.absent(part):

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from whybench.bench.choices import OPERATORS
-from whybench.bench.conformance import Found
+from whybench.bench.conformance import Check, Found
 from whybench.bench.errors import DataError
 from whybench.bench.fewer_rows import fewer_rows
 from whybench.bench.sample import sample
 from whybench.bench.task import Example, Span
 from whybench.bench.task_digest import SEED, differences, digests
-from whybench.bench.task_subject import Check, Subject, check_cover, promised
+from whybench.bench.task_subject import Subject, check_cover, promised
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -263,7 +263,7 @@ def revision(subject: Subject, found: Found) -> None:
             found.fail(f"It is {data.revision!r} for a copy with one row fewer, too.")
 
 
-CHECKS: tuple[Check, ...] = (
+CHECKS: tuple[Check[Subject], ...] = (
     file,
     declarations,
     pinned,

@@ -9,8 +9,8 @@ import re
 
 import numpy as np
 
-from whybench.bench.conformance import Found
-from whybench.bench.task_subject import Check, Subject, check_cover, promised
+from whybench.bench.conformance import Check, Found
+from whybench.bench.task_subject import Subject, check_cover, promised
 
 _BARE = re.compile(r"(label_?)?\d+", re.IGNORECASE)
 # of texts that the model's limit cuts
@@ -111,4 +111,4 @@ def agreement(subject: Subject, found: Found) -> None:
         found.warn("So few examples do not show that it is better (within two standard errors).")
 
 
-CHECKS: tuple[Check, ...] = (model, operator, model_labels, units, lengths, agreement)
+CHECKS: tuple[Check[Subject], ...] = (model, operator, model_labels, units, lengths, agreement)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from whybench.bench.choices import OperatorName
-from whybench.bench.conformance import Found
+from whybench.bench.conformance import ANYTHING, Check, Found
 from whybench.bench.errors import DataError, MissingColumnError, TaskError, UnknownNameError, reason_of
 from whybench.bench.registry import load_task
 from whybench.bench.sample import sample
@@ -19,9 +19,6 @@ from whybench.bench.task_digest import SEED
 if TYPE_CHECKING:
     from whybench.bench.batch import Batch
     from whybench.bench.classifier import Classifier
-
-# a contributor's file may raise anything, and may call sys.exit
-ANYTHING = (Exception, SystemExit)
 
 
 class Absent(NamedTuple):
@@ -202,30 +199,10 @@ def _unreachable(error: BaseException | None) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class Check:
-    """One promise.
-
-    Attributes:
-        name: Its name in the report.
-        run: Looks at the subject, and notes what it finds.
-        needs: Parts of the subject that must be there.
-    """
-
-    name: str
-    run: Callable[[Subject, Found], None]
-    needs: tuple[str, ...]
-
-    @property
-    def promise(self) -> str:
-        """What is promised."""
-        return " ".join((self.run.__doc__ or "").split())
-
-
-def promised(*needs: str) -> Callable[[Callable[[Subject, Found], None]], Check]:
+def promised(*needs: str) -> Callable[[Callable[[Subject, Found], None]], Check[Subject]]:
     """Make a check of a function; its name and its docstring are the check's."""
 
-    def made(run: Callable[[Subject, Found], None]) -> Check:
+    def made(run: Callable[[Subject, Found], None]) -> Check[Subject]:
         return Check(run.__name__, run, ("task", *needs))
 
     return made
