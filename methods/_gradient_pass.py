@@ -6,17 +6,15 @@ first two, Gauss-Legendre's points for the others. Every point goes through the 
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from whybench.bench import packing
 from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
+from whybench.methods._points import add_up, baseline_embeddings, gradients_at
 from whybench.methods.gradient_x_input import ROUNDING, ROUNDING_EPSILONS
 from whybench.methods.integrated_gradients import IntegratedGradients
 
@@ -54,8 +52,7 @@ def gradient_maps(
         UnsupportedArchitectureError: The gradient does not reach the word embeddings.
     """
     method = IntegratedGradients(n_steps=n_steps, baseline=baseline, internal_batch_size=internal_batch_size)
-    ids = torch.where(batch.units >= 0, method._baseline_id(classifier), batch.input_ids)
-    start = classifier.embeddings(dataclasses.replace(batch, input_ids=ids))
+    start = baseline_embeddings(classifier, batch, method.baseline)
     stop = classifier.embeddings(batch)
     batch = batch.with_target(classifier.target(batch))
 
@@ -80,35 +77,17 @@ def _gradients(
     places = torch.tensor([1.0, *(nodes + 1) / 2], dtype=stop.dtype, device=stop.device)
     shares = torch.tensor([0.0, *weights / 2], dtype=at_least, device=stop.device)
 
-    with classifier.gradients_for_inputs_only():
-        for examples, steps in _passes(batch, len(places), most):
-            some = batch.select(examples)
-            width = some.input_ids.shape[1]
-            # exact at the text, where the place is 1
-            points = torch.lerp(start[examples, :width], stop[examples, :width], places[steps][:, None, None])
-            points.requires_grad_()
-            logits = classifier.logits_from_embeddings(points, some)
-            explained = logits.gather(1, classifier.target(some)[:, None]).sum()
-            (gradient,) = torch.autograd.grad(explained, points)
-            gradient = gradient.to(at_least)
-            for example in sorted(set(examples)):
-                rows = [row for row, owner in enumerate(examples) if owner == example]
-                mean[example, :width] += torch.tensordot(shares[[steps[row] for row in rows]], gradient[rows], dims=1)
-                if steps[rows[0]] == 0:
-                    own[example, :width] = gradient[rows[0]]
+    def on_the_line(examples: list[int], steps: list[int], width: int) -> Tensor:
+        # exact at the text, where the place is 1
+        return torch.lerp(start[examples, :width], stop[examples, :width], places[steps][:, None, None])
+
+    counts = [len(places)] * len(batch)
+    for examples, steps, _, gradient in gradients_at(classifier, batch, counts, on_the_line, most):
+        add_up(mean, examples, shares[steps][:, None, None] * gradient)
+        for row, (example, step) in enumerate(zip(examples, steps, strict=True)):
+            if step == 0:
+                own[example, : gradient.shape[1]] = gradient[row]
     return own, mean
-
-
-def _passes(batch: Batch, points: int, most: int) -> Iterator[tuple[list[int], list[int]]]:
-    """Which points go through the model together, texts of similar length: their examples and their numbers."""
-    lengths = batch.lengths().tolist()
-    order = sorted(range(len(batch)), key=lambda index: -lengths[index])
-    every = [(index, step) for index in order for step in range(points)]
-    sizes = np.array([lengths[index] for index, _ in every], dtype=np.int64)
-    for group in packing.batches(sizes, budget=most * max(lengths)):
-        for begin in range(group.start, group.stop, most):
-            chosen = every[begin : min(begin + most, group.stop)]
-            yield [index for index, _ in chosen], [step for _, step in chosen]
 
 
 def _products(embeddings: Tensor, gradient: Tensor, batch: Batch, dtype: torch.dtype) -> Tensor:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from captum.attr import LayerIntegratedGradients
 
 from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
-from whybench.bench.errors import OperatorError, ParameterError
+from whybench.bench.errors import ParameterError
 from whybench.bench.method import Attribution, ReportingMethod
+from whybench.methods._points import Baseline, baseline_ids
 
 
 class IntegratedGradients(ReportingMethod):
@@ -31,7 +32,7 @@ class IntegratedGradients(ReportingMethod):
     name, family, signed = "integrated_gradients", "gradient", True
 
     n_steps: int = 50
-    baseline: Literal["auto", "mask", "pad"] = "auto"
+    baseline: Baseline = "auto"
     internal_batch_size: int = 128
 
     def __post_init__(self) -> None:
@@ -42,7 +43,7 @@ class IntegratedGradients(ReportingMethod):
 
     def explain(self, classifier: Classifier, batch: Batch) -> Attribution:
         """Scores in logits, ``[batch, tokens]``, and the completeness deltas, ``[batch]``."""
-        baseline = torch.where(batch.units >= 0, self._baseline_id(classifier), batch.input_ids)
+        baseline = baseline_ids(classifier, batch, self.baseline)
         captum = LayerIntegratedGradients(classifier.logits_from_ids, classifier.embedding_layer)
         others: tuple[Any, ...] = (batch.attention_mask, batch.token_type_ids, batch.contrast)
         target = classifier.target(batch)
@@ -66,12 +67,3 @@ class IntegratedGradients(ReportingMethod):
             scores,
             {"completeness_delta": delta, "completeness_delta_relative": delta / change.abs().clamp_min(1e-12)},
         )
-
-    def _baseline_id(self, classifier: Classifier) -> int:
-        tokenizer = classifier.tokenizer
-        if self.baseline == "mask" and tokenizer.mask_token_id is None:
-            raise OperatorError(
-                f"the tokenizer of {classifier.name!r} has no mask token for the baseline; use baseline=pad."
-            )
-        use_mask = self.baseline != "pad" and tokenizer.mask_token_id is not None
-        return int(tokenizer.mask_token_id if use_mask else classifier.pad_id)
