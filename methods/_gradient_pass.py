@@ -43,7 +43,8 @@ def gradient_maps(
           has no answer for, which is every text of a model that takes the length out of its embeddings.
         - ``path_gradient``: L2 norm over embedding dimensions of the mean gradient on the line, which is Captum's
           integrated gradients without × input; logits per unit of embedding, unsigned.
-        - ``integrated_gradients``: what the method of that name gives, in logits, signed.
+        - ``integrated_gradients``: what the method of that name gives with ``max_steps=n_steps``,
+          in logits, signed.
 
     Raises:
         ParameterError: ``n_steps`` or ``internal_batch_size`` is below 1.
@@ -51,7 +52,9 @@ def gradient_maps(
         LabelError: The batch's own target is not one label of the model per example.
         UnsupportedArchitectureError: The gradient does not reach the word embeddings.
     """
-    method = IntegratedGradients(n_steps=n_steps, baseline=baseline, internal_batch_size=internal_batch_size)
+    method = IntegratedGradients(
+        n_steps=n_steps, max_steps=n_steps, baseline=baseline, internal_batch_size=internal_batch_size
+    )
     start = baseline_embeddings(classifier, batch, method.baseline)
     stop = classifier.embeddings(batch)
     batch = batch.with_target(classifier.target(batch))

@@ -60,7 +60,9 @@ def test_gradients_of_every_architecture_are_counted(family):
         classifier.probabilities(batch)
     for name in ("gradient", "integrated_gradients"):
         with counting(classifier.model) as counts:
-            load_method(name, **({} if name == "gradient" else {"n_steps": 3})).attribute(classifier, batch)
+            load_method(name, **({} if name == "gradient" else {"n_steps": 3, "max_steps": 3})).attribute(
+                classifier, batch
+            )
         assert counts.backward == 2 * (1 if name == "gradient" else 3)
         # a gradient for the inputs alone: as many products again as the forward pass has, those of attention twice
         assert counts.flops > 1.9 * plain.flops
@@ -77,7 +79,7 @@ def test_gradients_of_every_architecture_are_counted(family):
         ("efficient_attention", {}, 1, 0),
         ("efficient_attention", {"aggregation": "gradient"}, 1, 1),
         # the target is given; the steps, two ends for the delta, and two to see the layer's output
-        ("integrated_gradients", {"n_steps": 6}, 10, 6),
+        ("integrated_gradients", {"n_steps": 6, "max_steps": 6}, 10, 6),
     ],
 )
 def test_counts_per_example(xor_classifier, xor_batch, name, parameters, forward, backward):

@@ -37,7 +37,7 @@ def test_a_pair_and_a_report(xor_classifier):
     method = load_method("integrated_gradients", n_steps=4)
     explanation = explain_text(xor_classifier, method, "red saddle", "round apple")
     assert [explanation.text[s:e] for s, e in explanation.spans] == ["red", "saddle", "round", "apple"]
-    assert set(explanation.report) == {"completeness_delta", "completeness_delta_relative"}
+    assert set(explanation.report) == {"completeness_delta", "completeness_delta_relative", "steps"}
     with pytest.raises(EmptyTextError):
         explain_text(xor_classifier, load_method("random"), " ")
 

@@ -266,5 +266,5 @@ def test_every_method_of_ours_passes_its_gates(family):
         method = load_method(name)
         if method.family == "control" or (name, family) == ("gradient_x_input", "modernbert"):
             continue
-        method = replace(method, n_steps=6) if name == "integrated_gradients" else method
+        method = replace(method, n_steps=6, max_steps=6) if name == "integrated_gradients" else method
         assert not failed(outcomes(method, classifier)), name

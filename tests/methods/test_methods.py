@@ -28,7 +28,7 @@ from whybench.tests.models import (
 # controls are no explanations, and have tests of their own
 METHODS = [name for name in names("method") if load_method(name).family != "control"]
 FAST = {
-    "integrated_gradients": {"n_steps": 6},
+    "integrated_gradients": {"n_steps": 6, "max_steps": 6},
     "kernel_shap": {"samples": 60},
     "lime": {"samples": 60},
     "permuted": {"of": "occlusion"},
@@ -254,7 +254,7 @@ def test_integrated_gradients(classifier):
     """Gauss-Legendre by hand, and the completeness delta by hand, for one text after the other."""
     steps = 7
     batch = with_targets(classifier)
-    attribution = load_method("integrated_gradients", n_steps=steps).explain(classifier, batch)
+    attribution = load_method("integrated_gradients", n_steps=steps, max_steps=1).explain(classifier, batch)
     token = classifier.tokenizer.mask_token_id
     token = classifier.pad_id if token is None else token
     nodes, weights = np.polynomial.legendre.leggauss(steps)
@@ -277,7 +277,9 @@ def test_integrated_gradients(classifier):
 
 def test_completeness_improves_with_steps(classifier):
     batch = classifier.encode(TEXTS)
-    few, many = (load_method("integrated_gradients", n_steps=n).explain(classifier, batch) for n in (2, 200))
+    few, many = (
+        load_method("integrated_gradients", n_steps=n, max_steps=1).explain(classifier, batch) for n in (2, 200)
+    )
     assert many.report["completeness_delta"].mean() < few.report["completeness_delta"].mean() / 3
 
 
@@ -285,7 +287,9 @@ def test_integrated_gradients_baselines():
     classifier = tiny_classifier("bert")
     batch = classifier.encode(TEXTS)
     scores = {
-        baseline: load_method("integrated_gradients", n_steps=4, baseline=baseline).attribute(classifier, batch)
+        baseline: load_method("integrated_gradients", n_steps=4, max_steps=1, baseline=baseline).attribute(
+            classifier, batch
+        )
         for baseline in ("auto", "mask", "pad")
     }
     assert torch.equal(scores["auto"], scores["mask"])
@@ -298,7 +302,9 @@ def test_integrated_gradients_in_small_pieces():
     classifier = tiny_classifier("bert")
     batch = classifier.encode(TEXTS)
     whole, pieces = (
-        load_method("integrated_gradients", n_steps=5, internal_batch_size=size).attribute(classifier, batch)
+        load_method("integrated_gradients", n_steps=5, max_steps=1, internal_batch_size=size).attribute(
+            classifier, batch
+        )
         for size in (1000, 1)
     )
     close(pieces, whole)

@@ -15,7 +15,7 @@ METHODS = names("method")
 def test_parameters_from_text():
     method = load_method("integrated_gradients", n_steps="8", baseline="pad")
     assert (method.n_steps, method.baseline, method.internal_batch_size) == (8, "pad", 128)
-    assert method.parameters() == {"n_steps": 8, "baseline": "pad", "internal_batch_size": 128}
+    assert method.parameters() == {"n_steps": 8, "max_steps": 200, "baseline": "pad", "internal_batch_size": 128}
     assert method.label() == "integrated_gradients(n_steps=8, baseline=pad)"
     assert load_method("random", seed="3").seed == 3
     assert load_method("raw_attention").label() == "raw_attention"
