@@ -59,7 +59,7 @@ def gradients_at(
         UnsupportedArchitectureError: The gradient does not reach the word embeddings.
     """
     with classifier.gradients_for_inputs_only():
-        for examples, numbers in _passes(batch, counts, most):
+        for examples, numbers in passes(batch, counts, most):
             some = batch.select(examples)
             points = make(examples, numbers, some.input_ids.shape[1]).detach().requires_grad_()
             logits = classifier.logits_from_embeddings(points, some)
@@ -69,8 +69,14 @@ def gradients_at(
             yield Gradients(examples, numbers, points.detach(), gradient)
 
 
-def _passes(batch: Batch, counts: Sequence[int], most: int) -> Iterator[tuple[list[int], list[int]]]:
-    """Which points go through the model together, texts of similar length: their examples and their numbers."""
+def passes(batch: Batch, counts: Sequence[int], most: int) -> Iterator[tuple[list[int], list[int]]]:
+    """Which points go through the model together, texts of similar length: their examples and their numbers.
+
+    Args:
+        batch: The texts.
+        counts: Number of points of each, ``[batch]``.
+        most: Most points in one pass.
+    """
     lengths = batch.lengths().tolist()
     order = sorted(range(len(batch)), key=lambda index: -lengths[index])
     every = [(index, number) for index in order for number in range(counts[index])]
