@@ -11,7 +11,7 @@ from whybench.bench.choices import CONTROL
 from whybench.bench.gates import unit_maps
 from whybench.bench.listing import names
 from whybench.bench.method_checks import CHECKS, check_method
-from whybench.bench.method_subject import MODELS, Trial
+from whybench.bench.method_subject import Trial
 
 METHODS = names("method")
 # what is costly by default is as right with less
