@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from whybench.bench import method_sense
 from whybench.bench.choices import UNRANKED, GateName
 from whybench.bench.conformance import ANYTHING, Check, Finding, Found, Report
 from whybench.bench.errors import MethodError, reason_of
@@ -124,27 +123,27 @@ def padding(subject: Subject, found: Found) -> None:
 
 @_promised
 def completeness(subject: Subject, found: Found) -> None:
-    """Scores add up where the method claims that they do: over all texts and models the median of what is missing."""
-    missing: dict[str, list[float]] = {}
+    """Scores add up where the method claims that they do: the median of what is missing, on trained models."""
+    untrained: dict[str, float] = {}
 
     def look(trial: Trial) -> str | None:
         if COMPLETENESS in trial.answer.report:
             shares = trial.answer.report[COMPLETENESS].tolist()
-            missing[trial.model] = [share for i, share in enumerate(shares) if i not in trial.failed]
+            untrained[trial.model] = float(np.median([s for i, s in enumerate(shares) if i not in trial.failed] or [0]))
         return None
 
     subject.each(found, look)
-    shares = [share for row in missing.values() for share in row]
-    if not shares:
+    trained = {task: float(np.median(one.missing)) for task, one in subject.sensed.items() if len(one.missing)}
+    if not untrained and not trained:
         found.skip("It does not claim that its scores add up.")
         return
-    median = float(np.median(shares))
-    found.facts |= {"median missing share": median, "largest": max(shares)}
-    if not median <= COMPLETENESS_LIMIT:
-        found.fail(f"The median must be at most {COMPLETENESS_LIMIT}.")
-    elif above := [model for model, row in missing.items() if row and not np.median(row) <= COMPLETENESS_LIMIT]:
-        # these models are steeper than any that was trained
-        found.warn(f"{listed(above)}: the median is above {COMPLETENESS_LIMIT}.")
+    found.facts["missing share by task"] = trained
+    found.fail_each(
+        f"The median must be at most {COMPLETENESS_LIMIT}; it is more on",
+        [task for task, median in trained.items() if not median <= COMPLETENESS_LIMIT],
+    )
+    if above := [model for model, median in untrained.items() if not median <= COMPLETENESS_LIMIT]:
+        found.warn(f"The tiny models are steeper than any that was trained; it is also more on {listed(above)}.")
 
 
 def _gate(name: GateName, promise: str) -> Check[Subject]:
@@ -283,10 +282,9 @@ def recovery(subject: Subject, found: Found) -> None:
     if method.family in UNRANKED:
         found.skip("It is no explanation that is ranked.")
         return
-    gains = {ground.task: method_sense.gains(method, ground) for ground in method_sense.grounds()}
-    tried = {task: gain for task, gain in gains.items() if len(gain)}
+    tried = {task: one.gains for task, one in subject.sensed.items()}
     if not tried:
-        found.skip("It has no answer for the texts and models of the built-in tasks.")
+        found.skip("It was asked about no task, or has no answer for their texts and models.")
         return
     low = float(bootstrap_intervals(np.concatenate(list(tried.values()))[:, None])[0, 0])
     found.facts["gain in average precision"] = {task: float(gain.mean()) for task, gain in tried.items()}
@@ -321,7 +319,7 @@ CHECKS: tuple[Check[Subject], ...] = (
 
 
 def check_method(
-    name: str, parameters: Mapping[str, str] | None = None, *, models: Sequence[str] = MODELS, sense: bool = True
+    name: str, parameters: Mapping[str, str] | None = None, *, models: Sequence[str] = MODELS, trained: bool = True
 ) -> Report:
     """Run the table over a method. What its code raises is a finding.
 
@@ -329,7 +327,7 @@ def check_method(
         name: Name of a method, or the path of a Python file that defines one.
         parameters: Its parameters, where they are not the defaults.
         models: Names of tiny models to try it on.
-        sense: Whether to see what it finds on the built-in tasks.
+        trained: Whether to try it on the built-in tasks and their trained models, too.
 
     Raises:
         UnknownNameError: There is no such method, or it has no such parameter.
@@ -341,10 +339,9 @@ def check_method(
         found = Found()
         found.fail(str(error))
         return Report(name, [Finding.of(file.name, file.promise, found)])
-    subject = Subject(method, models)
-    checks = [check for check in CHECKS if sense or check is not recovery]
-    title = f"{method.label()} on {len(subject.trials)} tiny models{' and the built-in tasks' * sense}"
-    return Report(title, [_finding(check, subject) for check in checks])
+    subject = Subject(method, models, trained)
+    title = f"{method.label()} on {len(subject.trials)} tiny models{' and the built-in tasks' * trained}"
+    return Report(title, [_finding(check, subject) for check in CHECKS])
 
 
 def _finding(check: Check[Subject], subject: Subject) -> Finding:

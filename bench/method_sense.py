@@ -13,7 +13,7 @@ from whybench.bench.cell import buckets, evidence_by_example
 from whybench.bench.classifier import Classifier
 from whybench.bench.curves import Floats
 from whybench.bench.errors import UnsupportedArchitectureError
-from whybench.bench.gates import random_state_kept, seed_everything
+from whybench.bench.gates import COMPLETENESS, random_state_kept, seed_everything
 from whybench.bench.labels import in_model_order
 from whybench.bench.listing import entries
 from whybench.bench.method import Method
@@ -66,13 +66,24 @@ def grounds() -> tuple[Ground, ...]:
     return tuple(made)
 
 
-def gains(method: Method, ground: Ground) -> Floats:
-    """Per example with scores and evidence, its average precision less what a random order is expected to have.
+@dataclass(frozen=True, eq=False)
+class Sensed:
+    """What a method's answers on a task are worth, for the examples that it has one for.
 
-    Returns:
-        ``[examples]``; empty where the method does not serve the model, or has an answer for no example.
+    Attributes:
+        gains: Average precision less what a random order is expected to have, ``[examples with evidence]``.
+        missing: What is missing from the sum of the scores, as a share, ``[examples]``; empty where the method does not
+            claim that they add up.
     """
-    found = []
+
+    gains: Floats
+    missing: Floats
+
+
+def sensed(method: Method, ground: Ground) -> Sensed:
+    """Explain a task's examples; empty where the method does not serve the model."""
+    gains: list[float] = []
+    missing: list[float] = []
     for chunk in buckets(ground.batch, BATCH):
         part = ground.batch.select(chunk)
         try:
@@ -81,17 +92,19 @@ def gains(method: Method, ground: Ground) -> Floats:
                 method.require_served(ground.classifier)
                 answer = method.explain(ground.classifier, part)
         except UnsupportedArchitectureError:
-            return np.zeros(0)
+            break
         failed = {*unrankable(part, answer.scores, signed=method.signed or method.negative), *answer.failed}
         good = [i for i in range(len(part)) if i not in failed]
+        if good and COMPLETENESS in answer.report:
+            missing += answer.report[COMPLETENESS][good].tolist()
         scores = part.unit_scores(answer.scores)
         ranks = rankings(part.select(good), [scores[i].numpy() for i in good], SEED)
         for i, rank in zip(good, ranks, strict=True):
             evidence = ground.evidence[chunk[i]]
             if evidence is not None and evidence.has(None):
                 chance = expected_average_precision(len(rank), int(evidence.units.sum()))
-                found.append(average_precision(rank, evidence.units) - chance)
-    return np.array(found)
+                gains.append(average_precision(rank, evidence.units) - chance)
+    return Sensed(np.array(gains), np.array(missing))
 
 
 def expected_average_precision(units: int, evidence: int) -> float:

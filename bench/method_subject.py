@@ -20,6 +20,7 @@ from whybench.bench.curves import Floats
 from whybench.bench.errors import UnsupportedArchitectureError, reason_of
 from whybench.bench.gates import ModelState, gates, random_state_kept, seed_everything
 from whybench.bench.method import Attribution, Method
+from whybench.bench.method_sense import Sensed, grounds, sensed
 from whybench.bench.next_token import NextTokenModel
 from whybench.bench.operators import operator_for
 from whybench.bench.schema import Coverage, Failure, GateOutcome
@@ -145,10 +146,12 @@ class Subject:
     Attributes:
         method: The method with its parameters.
         models: Names of the tiny models that it is tried on.
+        trained: Whether it is also tried on the built-in tasks and their trained models.
     """
 
     method: Method
     models: Sequence[str] = MODELS
+    trained: bool = True
 
     @cached_property
     def trials(self) -> Sequence[Trial]:
@@ -159,6 +162,14 @@ class Subject:
     def answered(self) -> Sequence[Trial]:
         """Those on which it has an answer."""
         return [trial for trial in self.trials if not trial.unserved and not trial.broken]
+
+    @cached_property
+    def sensed(self) -> Mapping[str, Sensed]:
+        """By task what its answers on trained models are worth; without tasks that it has no answer on."""
+        if not self.trained or self.method.family == CONTROL:
+            return {}
+        found = {ground.task: sensed(self.method, ground) for ground in grounds()}
+        return {task: one for task, one in found.items() if len(one.gains)}
 
     def each(self, found: Found, look: Callable[[Trial], str | None]) -> None:
         """Look at every model with an answer; what is wrong on several is said once, with their names."""
