@@ -153,7 +153,7 @@ def run(
 def _run(
     plan: Plan, results: Path, site: Path | None, mode: str, project: str, entity: str | None, as_json: bool
 ) -> bool:
-    """Run a plan, print its table and render the site; returns whether every cell finished."""
+    """Run a plan, print its table and render the site; returns whether no cell failed."""
     from rich.console import Console
     from rich.text import Text
 
@@ -182,15 +182,16 @@ def _run(
     mirror = Mirror(results, mode, group, say, project=project, entity=entity)
     with ProgressObserver(errors, mirror) as observer:
         cells = run_plan(plan, store, observer)
-    failed = [cell for cell in cells if cell.result.status == "failed"]
+    unfinished = [cell for cell in cells if cell.result.status != "finished"]
     if as_json:
         index = build_site(store.read_all(), store.read_failures(), site)
         print_json({"page": str(index), "results": [cell.result.model_dump(mode="json") for cell in cells]})
     else:
-        print_overview([cell for cell in cells if cell.result.status == "finished"], failed, Console())
+        print_overview([cell for cell in cells if cell.result.status == "finished"], unfinished, Console())
         index = build_site(store.read_all(), store.read_failures(), site)
         sys.stdout.write(f"\nThe page: {index.resolve()}\n")
-    return not failed
+    # what a method does not serve is no failure
+    return all(cell.result.status == "skipped" for cell in unfinished)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 
 from whybench.bench.choices import UNRANKED, GateName
 from whybench.bench.conformance import ANYTHING, Check, Finding, Found, Report
-from whybench.bench.errors import MethodError, reason_of
+from whybench.bench.errors import ParameterError, UnknownNameError, reason_of
 from whybench.bench.gates import COMPLETENESS, COMPLETENESS_LIMIT, TOLERANCE, difference
 from whybench.bench.method_subject import MODELS, NEXT_TOKEN, Subject, Trial, listed
 from whybench.bench.registry import load_method
@@ -335,9 +335,12 @@ def check_method(
     """
     try:
         method = load_method(name, **parameters or {})
-    except MethodError as error:
+    except (UnknownNameError, ParameterError):
+        # wrong use, and no fault of the method
+        raise
+    except ANYTHING as error:  # whatever a contributor's code raises is the reason to show
         found = Found()
-        found.fail(str(error))
+        found.fail(reason_of(error))
         return Report(name, [Finding.of(file.name, file.promise, found)])
     subject = Subject(method, models, trained)
     title = f"{method.label()} on {len(subject.trials)} tiny models{' and the built-in tasks' * trained}"

@@ -105,8 +105,11 @@ class ProgressObserver:
         """See `whybench.bench.runner.Observer`."""
         self._clear()
         result = stored.result
-        if result.status == "failed":
-            self._print(f"  {result.label} failed: {result.error}", style="red")
+        if result.status != "finished":
+            self._print(
+                f"  {result.label} {result.status}: {result.error}",
+                style="red" if result.status == "failed" else "yellow",
+            )
         else:
             # its times belong to where it was made, whatever runs now
             how = f"was there already, made on {result.environment.device}" if reused else f"{result.seconds:.1f} s"

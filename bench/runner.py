@@ -25,7 +25,7 @@ from whybench.bench.classifier import Classifier
 from whybench.bench.curves import Floats
 from whybench.bench.engine import ForwardEngine
 from whybench.bench.environment import environment
-from whybench.bench.errors import InputError, ParameterError, reason_of
+from whybench.bench.errors import InputError, ParameterError, UnsupportedArchitectureError, reason_of
 from whybench.bench.labels import in_model_order
 from whybench.bench.matrices import MatrixMethod
 from whybench.bench.method import Method
@@ -154,10 +154,11 @@ def run(plan: Plan, store: ResultStore, observer: Observer) -> list[StoredResult
     """Run all cells of a plan that are not in the store yet.
 
     A method that fails does not stop the others: its cell is recorded as failed, with the reason, and is tried again in
-    the next run. What is wrong with the task or the model stops the run.
+    the next run. So is one that does not serve the model's architecture, as skipped. What is wrong with the task or the
+    model stops the run.
 
     Returns:
-        All cells of the plan, finished and failed, as they are on disk.
+        All cells of the plan, finished or not, as they are on disk.
 
     Raises:
         WhybenchError: Something other than a method is wrong; the message says what, and what to do.
@@ -240,6 +241,7 @@ def _run_method(
     try:
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(plan.seed)
+            method.require_served(explained)
             outcome = outcome_of(method, spec)
         # here, so that a figure out of its range is this cell's failure, and not the run's
         result = Result(
@@ -255,8 +257,13 @@ def _run_method(
             **common,
         )
     except Exception as error:  # noqa: BLE001  a method's own code: what it raises is recorded as the cell's failure
+        unserved = isinstance(error, UnsupportedArchitectureError)
         result = Result(
-            status="failed", error=reason_of(error), created=now, seconds=time.perf_counter() - began, **common
+            status="skipped" if unserved else "failed",
+            error=reason_of(error),
+            created=now,
+            seconds=time.perf_counter() - began,
+            **common,
         )
         return read(store.write(result))
     return read(store.write(result, outcome.examples))

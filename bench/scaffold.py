@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from whybench.bench.errors import ParameterError, StoreError
-from whybench.bench.listing import folder_of, names
+from whybench.bench.listing import Kind, folder_of, names
 
 Evidence = Literal["planted", "human"]
+Family = Literal["gradient", "attention", "perturbation"]
 
 # names that the templates import
-_USED = {"DataError", "Example", "Path", "Random", "Span", "Task", "TaskData", "MissingColumnError"}
+_USED = {
+    *("DataError", "Example", "Path", "Random", "Span", "Task", "TaskData", "MissingColumnError"),
+    *("Batch", "Classifier", "Matrices", "MatrixMethod", "Method", "OperatorName", "ParameterError", "Tensor"),
+}
 # text, second text, label, words that are marked
 _ROWS = (
     ("A warm and clever film.", "The film is clever.", 1, ("warm", "clever")),
@@ -61,30 +65,47 @@ def new_task(
     """
     if generated and evidence == "human":
         raise ParameterError("evidence is 'human' for generated data; it must be planted or none.")
-    checkout = out is None and _is_checkout(Path())
-    folder, tests = (Path("tasks"), Path("tests/tasks")) if checkout else (out or Path(), out or Path())
-    written = Written(folder / f"{name}.py", tests / f"test_{name}.py")
-    check_name(name, "task")
-    for path in written:
-        if path.exists():
-            raise ParameterError(f"{path} is there already, and is left as it is; give another name or --out FOLDER.")
     values = {
-        "name": name,
-        "class_name": class_name(name),
+        "class_name": class_name(name, "Task"),
         "evidence": evidence,
         "pair": pair,
-        "by_name": checkout,
         "rows": [(text, second, label, _marks(text, words, pair)) for text, second, label, words in _ROWS],
         "words": _listed([list(words) for *_, words in _ROWS]),
     }
-    kind = "generated_task" if generated else "task"
-    _write(
-        {written.file: _rendered(f"{kind}.py.jinja", values), written.test: _rendered(f"test_{kind}.py.jinja", values)}
-    )
+    return _written("task", name, "generated_task" if generated else "task", values, out)
+
+
+def new_method(name: str, *, family: Family, out: Path | None = None) -> Written:
+    """Write a method and its test.
+
+    Args:
+        name: The method's name.
+        family: What it is made from: ``gradient``, ``attention`` or ``perturbation``.
+        out: Folder for both; None takes ``methods/`` and ``tests/methods/`` where the current folder is a checkout of
+            whybench, and else the current folder.
+
+    Raises:
+        ParameterError: The name cannot be used, or there is such a file already.
+        StoreError: The files cannot be written.
+    """
+    return _written("method", name, "method", {"class_name": class_name(name, "Method"), "family": family}, out)
+
+
+def _written(kind: Kind, name: str, template: str, values: Mapping[str, object], out: Path | None) -> Written:
+    checkout = out is None and _is_checkout(Path())
+    folder, tests = (Path(f"{kind}s"), Path(f"tests/{kind}s")) if checkout else (out or Path(), out or Path())
+    written = Written(folder / f"{name}.py", tests / f"test_{name}.py")
+    check_name(name, kind)
+    for path in written:
+        if path.exists():
+            raise ParameterError(f"{path} is there already, and is left as it is; give another name or --out FOLDER.")
+    values = {"name": name, "by_name": checkout, **values}
+    templates = zip(written, (f"{template}.py.jinja", f"test_{template}.py.jinja"), strict=True)
+    _write({path: _rendered(file, values) for path, file in templates})
     return written
 
 
-def check_name(name: str, kind: Literal["method", "task"]) -> None:
+def check_name(name: str, kind: Kind) -> None:
     """Refuse a name that no file of this kind can have.
 
     Raises:
@@ -106,10 +127,10 @@ def check_name(name: str, kind: Literal["method", "task"]) -> None:
         )
 
 
-def class_name(name: str) -> str:
-    """``far_cues`` as ``FarCues``."""
+def class_name(name: str, suffix: str) -> str:
+    """``far_cues`` as ``FarCues``; with the suffix where that name is taken."""
     camel = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
-    return f"{camel}Task" if camel in _USED or keyword.iskeyword(camel) else camel
+    return f"{camel}{suffix}" if camel in _USED or keyword.iskeyword(camel) else camel
 
 
 def _is_installed(name: str) -> bool:

@@ -254,7 +254,8 @@ class Result(Record):
     """One cell of the board: a method on a task with a model.
 
     Attributes:
-        status: ``finished``, or ``failed`` with the reason in ``error``.
+        status: ``finished``; ``failed``; or ``skipped``, where the method does not serve the model's architecture. What
+            did not finish has its reason in ``error``.
         cell: The spec's cell name.
         label: The method's name with parameters that are not the defaults.
         family: The method's family.
@@ -279,7 +280,7 @@ class Result(Record):
     """
 
     schema_version: Literal[1] = 1
-    status: Literal["finished", "failed"]
+    status: Literal["finished", "failed", "skipped"]
     cell: str
     spec: Spec
     label: str
@@ -318,8 +319,8 @@ class Result(Record):
             low, high = FIGURES[name].range
             if not low <= figure.low <= figure.high <= high:
                 raise ValueError(f"{name} has the interval {figure.low} to {figure.high}; its range is {low} to {high}")
-        if self.status == "failed" and not self.error:
-            raise ValueError("a failed result says why in 'error'")
+        if self.status != "finished" and not self.error:
+            raise ValueError(f"a {self.status} result says why in 'error'")
         return self
 
     def to_json(self) -> str:

@@ -4,7 +4,7 @@
 
     RESULTS/
     ├── cells/<task>--<method>--<hash>/   finished cells: result.json, examples.parquet, and manifest.json
-    ├── failed/<task>--<method>--<hash>/  the last failure of a cell that has not finished: result.json, manifest.json
+    ├── failed/<task>--<method>--<hash>/  cells that failed or were skipped, and have not finished since: the same
     ├── checks/<task>--<method>--<hash>.json  of finished cells, where it was asked for: the randomised-weights check
     └── .writing/                         folders in the making; what a killed run leaves here is never read
 

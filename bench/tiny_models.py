@@ -75,14 +75,16 @@ def fresh_classifier(
 def build_model(family: str, tokenizer: PreTrainedTokenizerFast, *, seed: int = 0, **changes: Any) -> PreTrainedModel:
     """The model alone; every weight is drawn, biases, norms and the padding's embedding included."""
     config = build_config(family, tokenizer, **changes)
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng(devices=[]):
+        model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
     return _drawn(model, seed)
 
 
 def tiny_language_model(family: str) -> NextTokenModel:
     """A language model of its own, of one of the `DECODERS`, with random weights; its next token hangs on the text."""
     tokenizer = build_tokenizer(family)
-    model = AutoModelForCausalLM.from_config(build_config(family, tokenizer))  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng(devices=[]):
+        model = AutoModelForCausalLM.from_config(build_config(family, tokenizer))  # type: ignore[no-untyped-call]
     return NextTokenModel(_drawn(model, 0), tokenizer, name=f"tiny-{family}")
 
 

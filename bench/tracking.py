@@ -150,7 +150,7 @@ class Mirror:
 
         result = stored.result
         run.summary.update({"status": result.status, "cell": result.cell})
-        if result.status == "failed":
+        if result.status != "finished":
             run.summary.update({"error": result.error})
             return
         run.summary.update(summary_of(stored))

@@ -60,7 +60,8 @@ def print_overview(results: Sequence[StoredResult], failures: Sequence[StoredRes
         for stored in board.failures:
             name = visible(board.names[stored.result.cell])
             console.print(
-                Text.assemble((name, "bold"), " failed: ", visible(stored.result.error or "", 1000)), style="yellow"
+                Text.assemble((name, "bold"), f" {stored.result.status}: ", visible(stored.result.error or "", 1000)),
+                style="yellow",
             )
         for name, note in board.notes.items():
             console.print(Text.assemble((visible(name), "bold"), ": ", visible(note, 1000)), style="dim")

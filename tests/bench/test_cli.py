@@ -9,6 +9,7 @@ import pytest
 
 from whybench.bench.cli import main
 from whybench.bench.listing import entries
+from whybench.bench.registry import load_method
 from whybench.tasks.builtin import checkpoint
 
 XOR = checkpoint("xor_cues")
@@ -226,17 +227,18 @@ def test_the_default_methods_of_a_suite(arguments, home, monkeypatch):
     monkeypatch.setattr(cli, "_run", lambda plan, *_: plans.append(plan) or True)
     assert in_this_process(monkeypatch, "run", *arguments) == 0
     (plan,) = plans
-    families = {entry.name: entry.fact("family") for entry in entries("method")}
+    loaded = [load_method(entry.name) for entry in entries("method")]
+    default = {method.name: method for method in loaded if method.default}
     names = {method.name for method in plan.methods}
     assert [task.name for task in plan.tasks] == MINI
     if "causal" in arguments:
         assert plan.measure == "causal"
         assert all(isinstance(method, MatrixMethod) for method in plan.methods)
-        assert names == {name for name, family in families.items() if family in ("attention", "control")}
+        assert names == {name for name, method in default.items() if isinstance(method, MatrixMethod)}
     else:
         assert plan.measure == "faithfulness"
-        by_name_only = {"permuted", "rise", "shapley", "shapley_sampling"}
-        assert names == {name for name, family in families.items() if family != "control"} - by_name_only
+        assert names == {name for name, method in default.items() if method.family != "control"}
+        assert not names & {"permuted", "rise", "shapley", "shapley_sampling"}
         labels = [method.label() for method in plan.methods]
         assert [label for label in labels if label.startswith("random")] == [
             "random",
@@ -257,7 +259,7 @@ def test_a_default_method_can_be_left_out(home, monkeypatch, capsys):
     whole, part = ([method.label() for method in plan.methods] for plan in plans)
     assert set(whole) - set(part) == {"oracle", "oracle(metric=sufficiency)", "lime"}
     assert in_this_process(monkeypatch, "run", "--skip", "rise") == 2
-    assert "--skip rise is none of the methods that would run: effective_attention, " in capsys.readouterr().err
+    assert "--skip rise is none of the methods that would run: " in capsys.readouterr().err
 
 
 def test_twins_are_of_the_ranked_methods_with_their_parameters(home, monkeypatch, capsys):
@@ -339,6 +341,11 @@ WRONG = {
     "check of no data": (["check", "task", "sst2", "--data", "gone"], "no data file or folder 'gone'"),
     "check of no model": (["check", "task", "xor_cues", "--model", "./gone"], "no model folder './gone'"),
     "check of none": (["check", "task", "xor_cues", "--limit", "0"], "limit is 0"),
+    "new method's family": (["new", "method", "mine", "--family", "control"], "gradient, attention, perturbation"),
+    "new method's name": (["new", "method", "occlusion"], "there is a method named 'occlusion' already"),
+    "check of no method": (["check", "gradiant"], "Did you mean 'gradient'"),
+    "check of no method's file": (["check", "method", "gone.py"], "no method file named 'gone.py'"),
+    "check with a wrong parameter": (["check", "integrated_gradients:n_steps=0"], "n_steps is 0"),
     "two reports": (["check", "task", "xor_cues", "--json", "--markdown"], "give one of the two"),
     "unknown option": (["run", "--colour"], "--colour"),
 }
@@ -386,6 +393,27 @@ def test_a_new_task_is_written_checked_and_run(home, monkeypatch, capsys):
     assert "fresh.py is there already" in capsys.readouterr().err
 
 
+def test_a_new_method_is_written_checked_and_run(home, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+    assert in_this_process(monkeypatch, "new", "method", "newest") == 0
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[:2] == ["newest.py", "test_newest.py"]
+    assert "whybench check newest.py" in printed
+    # exit code 1 while something is to do
+    assert in_this_process(monkeypatch, "check", "newest.py", "--json") == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert [f["check"] for f in answer["findings"] if f["status"] == "failed"] == ["declarations"]
+    text = (home / "newest.py").read_text().replace("TODO", "Done")
+    (home / "newest.py").write_text(f'{text}\n\nprint("not part of the report")\n')
+    assert in_this_process(monkeypatch, "check", "method", "newest.py", "--markdown") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("### newest on 12 tiny models and the built-in tasks\n\n| check |")
+    assert "not part of the report" not in printed
+    run = ["run", "--task", "xor_cues", "--limit", "4", "--method", "newest.py", "--results", "newest", "--json"]
+    assert in_this_process(monkeypatch, *run) == 0
+    assert json.loads(capsys.readouterr().out)["results"][0]["label"] == "newest"
+
+
 def test_data_for_a_check_may_be_given_as_for_a_run(home, monkeypatch, capsys):
     monkeypatch.chdir(home)
     (home / "good.csv").write_text("sentence,label\nred round,negative\nblue round,positive\n")
@@ -400,6 +428,14 @@ def test_a_task_that_raises_is_a_finding_and_no_traceback(home):
     done = whybench("check", "task", "wrecked.py", cwd=home)
     assert done.returncode == 1
     assert "SystemExit: no (wrecked.py, line 1, in <module>)" in " ".join(done.stdout.split())
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_method_that_raises_is_a_finding_and_no_traceback(home):
+    (home / "wrecked_method.py").write_text("raise SystemExit('no')\n")
+    done = whybench("check", "wrecked_method.py", cwd=home)
+    assert done.returncode == 1
+    assert "SystemExit: no (wrecked_method.py, line 1, in <module>)" in " ".join(done.stdout.split())
     assert "Traceback" not in done.stdout + done.stderr
 
 

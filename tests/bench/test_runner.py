@@ -207,6 +207,24 @@ def test_a_result_says_where_the_evidence_comes_from(tmp_path, kind, monkeypatch
     assert again.result.evidence == (None if kind == "human" else kind)
 
 
+class ServesOthers(Method):
+    """Knows another architecture."""
+
+    name, family, signed = "serves_others", "attention", False
+    serves = ("gpt2", "llama")
+
+    def attribute(self, classifier, batch):
+        raise AssertionError("it was asked all the same")
+
+
+def test_a_method_that_does_not_serve_the_model_is_skipped_with_the_reason(tmp_path):
+    stored, store = run_one(tmp_path, ServesOthers())
+    assert stored.result.status == "skipped"
+    assert "knows them in the architectures gpt2, llama; " in stored.result.error
+    assert [one.result.status for one in store.read_failures()] == ["skipped"]
+    assert stored.folder.parent == store.failures and store.read_all() == []
+
+
 def test_a_long_text_is_cut_and_counted(tmp_path):
     task = words(Example("short", "red round"), Example("long", "red round " + "saddle " * 100))
     stored, _ = run_one(tmp_path, load_method("random"), task, limit=None)

@@ -1,4 +1,4 @@
-"""What ``whybench new task`` writes passes the project's own checks as it is, in every variant."""
+"""What ``whybench new`` writes passes the project's own checks as it is, in every variant."""
 
 import importlib.util
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from whybench import load_task
+from whybench import load_method, load_task
 from whybench.bench import scaffold
 from whybench.bench.errors import ParameterError, StoreError
 
@@ -33,6 +33,12 @@ VARIANTS = {
     # a class of this name is imported
     "span": {"evidence": "human"},
 }
+METHODS = {
+    **{f"own_{family}": family for family in ("gradient", "attention", "perturbation")},
+    # the longest name, and one whose class would be another's
+    "m" * 60: "gradient",
+    "matrix_method": "attention",
+}
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +47,8 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("home") / "own" / "tasks"
     for name, options in VARIANTS.items():
         scaffold.new_task(name, out=folder, **options)
+    for name, family in METHODS.items():
+        scaffold.new_method(name, family=family, out=folder)
     return folder
 
 
@@ -57,7 +65,7 @@ def needs(tool):
 
 
 def test_every_file_is_there(folder):
-    wanted = {f"{prefix}{name}.py" for name in VARIANTS for prefix in ("", "test_")}
+    wanted = {f"{prefix}{name}.py" for name in (*VARIANTS, *METHODS) for prefix in ("", "test_")}
     assert {path.name for path in folder.glob("*.py")} == wanted
     assert all(len(path.read_text().splitlines()) <= 150 for path in folder.glob("*.py"))
 
@@ -97,8 +105,29 @@ def test_a_wrong_task_fails_its_test(folder, tmp_path):
         assert "AssertionError" in done.stdout
 
 
+def test_a_wrong_method_fails_its_test(folder, tmp_path):
+    for name, before, after in (
+        ("own_gradient", ".norm(dim=-1)", ".sum(dim=-1)"),
+        ("own_attention", "values.norm(dim=-1)", "values.amax(dim=-1)"),
+        ("own_perturbation", "own[2:] - own[1]", "own[0] - own[2:]"),
+    ):
+        text = (folder / f"{name}.py").read_text()
+        assert before in text
+        (tmp_path / f"{name}.py").write_text(text.replace(before, after))
+        shutil.copy(folder / f"test_{name}.py", tmp_path)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    for family in METHODS.values():
+        assert f"FAILED test_own_{family}.py::test_scores_are_those_of_a_plain_computation" in done.stdout
+
+
 def test_the_check_says_what_is_still_to_do(folder):
+    from whybench.bench.method_checks import check_method
     from whybench.bench.task_checks import check_task
+
+    report = check_method(str(folder / "own_gradient.py"), models=("bert",), trained=False)
+    failed = {finding.check: finding.reason for finding in report.findings if finding.status == "failed"}
+    assert failed == {"declarations": "The docstring says TODO where an answer is due."}
 
     for name, todo in (("read_human", "citation, dataset, dataset_revision"), ("made_None", "licence, summary")):
         report = check_task(str(folder / f"{name}.py"), hub=False)
@@ -115,11 +144,15 @@ def test_variants_are_what_was_asked_for(folder):
     assert type(load_task(str(folder / "read_human_pair.py"))).__name__ == "ReadHumanPair"
     assert load_task(str(folder / "read_human_pair.py")).evidence == "human"
     assert type(load_task(str(folder / "span.py"))).__name__ == "SpanTask"
+    for name, family in METHODS.items():
+        assert load_method(str(folder / f"{name}.py")).family == family
+    assert type(load_method(str(folder / "matrix_method.py"))).__name__ == "MatrixMethodMethod"
 
 
 def test_where_the_files_go(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert scaffold.new_task("here") == (Path("here.py"), Path("test_here.py"))
+    assert scaffold.new_method("way", family="gradient") == (Path("way.py"), Path("test_way.py"))
     for path in ("whybench/__init__.py", "tasks/__init__.py", "tests/tasks/__init__.py"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
@@ -127,6 +160,9 @@ def test_where_the_files_go(tmp_path, monkeypatch):
     assert written == (Path("tasks/there.py"), Path("tests/tasks/test_there.py"))
     # in the package a task is loaded by its name
     assert 'TASK = "there"' in written.test.read_text()
+    written = scaffold.new_method("thither", family="attention")
+    assert written == (Path("methods/thither.py"), Path("tests/methods/test_thither.py"))
+    assert 'METHOD = "thither"' in written.test.read_text()
     assert scaffold.new_task("away", out=Path("out")).file.is_file()
 
 
@@ -152,7 +188,16 @@ def test_a_name_that_cannot_be_used(case, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ParameterError, match=message):
         scaffold.new_task(name)
+    if case not in ("taken", "taken but for the case", "package"):
+        with pytest.raises(ParameterError, match=message):
+            scaffold.new_method(name, family="gradient")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_methods_name_that_is_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ParameterError, match="there is a method named 'Occlusion' already"):
+        scaffold.new_method("Occlusion", family="perturbation")
 
 
 def test_nothing_is_overwritten(tmp_path, monkeypatch):

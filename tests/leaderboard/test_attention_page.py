@@ -178,7 +178,7 @@ def test_a_part_of_the_suite_says_what_is_missing(tmp_path: Path) -> None:
     assert "efficient_attention" not in re.findall(r"\w+_attention", note)
     assert "the residual misses the tolerance" in part.one("li", data_row=None).text
     assert cells(part, "efficient_attention") == {}
-    assert next(title.text for title in part.all("h3")) == "Failed, without figures"
+    assert next(title.text for title in part.all("h3")) == "Without figures"
 
 
 def test_a_run_that_only_failed_has_a_page(tmp_path: Path) -> None:
