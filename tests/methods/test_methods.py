@@ -65,8 +65,12 @@ def close(actual, expected, share=1e-4):
 NO_ANSWER = {("gradient_x_input", "modernbert")}
 
 
+def has_answer(name, family):
+    return (name, family) not in NO_ANSWER and family in (load_method(name).serves or FAMILIES)
+
+
 @pytest.mark.parametrize(
-    ("name", "family"), [pair for pair in itertools.product(METHODS, FAMILIES) if pair not in NO_ANSWER]
+    ("name", "family"), [pair for pair in itertools.product(METHODS, FAMILIES) if has_answer(*pair)]
 )
 def test_conformance(name, family):
     method, classifier = method_named(name), tiny_classifier(family)
@@ -97,6 +101,8 @@ def test_conformance(name, family):
 @pytest.mark.parametrize("name", METHODS)
 def test_pairs(name):
     for family in ("bert", "roberta", "llama"):
+        if not has_answer(name, family):
+            continue
         classifier, method = tiny_classifier(family), method_named(name)
         pairs = FEW_UNITS_IN_PAIRS if name == "shapley" else PAIRS
         together = method.attribute(classifier, classifier.encode(pairs))
