@@ -35,6 +35,7 @@ def write(folder, name, text):
 def test_lists_what_is_there():
     assert names("method") == [
         "adversarial_attention",
+        "alti",
         "effective_attention",
         "efficient_attention",
         "frozen_attention",

@@ -9,12 +9,13 @@ import torch
 from whybench import Classifier, NextTokenModel, load_method
 from whybench.bench.cost import counting
 from whybench.bench.errors import ParameterError, UnsupportedArchitectureError
+from whybench.methods import _blocks
 from whybench.methods._block_reading import ALL, POST_NORM, blocks
 from whybench.tests.methods import plain_layers as plain
 from whybench.tests.models import FAMILIES, READOUT, TEXTS, fresh_classifier, state_of, tiny_classifier
 
 TEXT = TEXTS[2]
-MAPPED = ("norm_attention", "norm_residual_attention", "globenc")
+MAPPED = ("norm_attention", "norm_residual_attention", "globenc", "alti")
 PAIRS_SERVED = [(name, family) for name in MAPPED for family in FAMILIES if family in load_method(name).serves]
 
 
@@ -239,7 +240,20 @@ def test_low_precision(name, dtype):
     assert torch.corrcoef(torch.stack([scores[0], expected[0]]))[0, 1] > 0.9
 
 
-@pytest.mark.parametrize("name", ["norm_residual_attention", "globenc"])
+@pytest.mark.parametrize("name", ["alti"])
+def test_work_in_pieces_is_the_work(name, monkeypatch):
+    """Whatever the memory allows: one key of one example at a time, several, or all."""
+    classifier, method = double("bert"), load_method(name)
+    batch = classifier.encode(TEXTS)
+    whole = method.attribute(classifier, batch)
+    tokens = batch.input_ids.shape[1]
+    for budget in (1, 5 * tokens * 48, 3 * tokens**2 * 48):
+        monkeypatch.setattr(_blocks, "BUDGET", budget)
+        assert len(list(_blocks.chunks(len(batch), tokens, 48))) > 1
+        torch.testing.assert_close(method.attribute(classifier, batch), whole, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["norm_residual_attention", "globenc", "alti"])
 def test_pre_norm_models_are_refused(name):
     classifier = tiny_classifier("gpt2")
     with pytest.raises(UnsupportedArchitectureError, match=rf"{name} needs the weights .*'gpt2'"):

@@ -1,0 +1,49 @@
+"""ALTI: how near each token's contribution comes to the attention block's output, multiplied over layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from whybench.methods._block_reading import POST_NORM
+from whybench.methods._blocks import Block, PostNormBlock, chunks
+from whybench.methods._layer_maps import LayerMapMethod
+
+
+class Alti(LayerMapMethod):
+    """Aggregation of layer-wise token-to-token interactions: ``c_ij = max(0, ‖y_i‖₁ − ‖y_i − T_i(x_j)‖₁)``.
+
+    y_i is the attention block's output behind its layer normalisation, and T_i(x_j) what token j contributes to it:
+    ``L_i(Σ_h α_ij^h f^h(x_j) + [i = j] x_i)``, L_i and f as in `NormResidualAttention`. The nearer the contribution
+    comes to the output, the more it counts; a long one that others cancel out does not. Rows are divided by their sums,
+    and layers multiplied.
+
+    Source: Ferrando, Gállego & Costa-jussà 2022, "Measuring the Mixing of Contextual Information in the Transformer",
+    EMNLP 2022, arXiv:2203.04212. Unsigned: contributions are never negative.
+
+    Attributes:
+        aggregation: See `LayerMapMethod`; the maps hold the residual connection.
+    """
+
+    name, family, signed = "alti", "attention", False
+    serves: ClassVar[Sequence[str]] = POST_NORM
+
+    def contributions(self, block: Block) -> Tensor:
+        """The contributions of one layer, ``[batch, queries, keys]``."""
+        assert isinstance(block, PostNormBlock)
+        attended, projected = block.attended(), block.norm.centred(block.projections())
+        scale, outputs = block.norm.scale(attended), block.norm(attended)
+        # also on padding's rows, where there is no output either
+        outputs = outputs * block.weights.any(dim=-1).any(dim=1)[:, :, None]
+        own = block.norm.centred(block.inputs) * scale
+        nearness = block.weights.new_zeros(block.weights[:, 0].shape)
+        for rows, keys in chunks(*outputs.shape):
+            alpha = block.weights[rows, :, :, keys].permute(0, 3, 2, 1)
+            vectors = (alpha @ projected[rows, keys]) * scale[rows, None]
+            vectors[:, torch.arange(vectors.shape[1]), torch.arange(outputs.shape[1])[keys]] += own[rows, keys]
+            distances = (outputs[rows, None] - vectors).abs().sum(dim=-1)
+            nearness[rows, :, keys] = (outputs[rows, None].abs().sum(dim=-1) - distances).mT
+        return nearness.clamp_min(0)
