@@ -61,6 +61,7 @@ def test_lists_what_is_there():
         "shapley_sampling",
         "sparsest_attention",
         "uniform_attention",
+        "value_zeroing",
     ]
     assert {"sst2", "xor_cues"} <= set(names("task"))
     by_name = {entry.name: entry for entry in entries("method")}

@@ -1,5 +1,6 @@
 """Methods that map every layer, against loops over pairs of tokens and against the model's own layers."""
 
+import dataclasses
 import functools
 import itertools
 
@@ -15,7 +16,7 @@ from whybench.tests.methods import plain_layers as plain
 from whybench.tests.models import FAMILIES, READOUT, TEXTS, fresh_classifier, state_of, tiny_classifier
 
 TEXT = TEXTS[2]
-MAPPED = ("norm_attention", "norm_residual_attention", "globenc", "alti")
+MAPPED = ("norm_attention", "norm_residual_attention", "globenc", "alti", "value_zeroing")
 PAIRS_SERVED = [(name, family) for name in MAPPED for family in FAMILIES if family in load_method(name).serves]
 
 
@@ -240,7 +241,7 @@ def test_low_precision(name, dtype):
     assert torch.corrcoef(torch.stack([scores[0], expected[0]]))[0, 1] > 0.9
 
 
-@pytest.mark.parametrize("name", ["alti"])
+@pytest.mark.parametrize("name", ["alti", "value_zeroing"])
 def test_work_in_pieces_is_the_work(name, monkeypatch):
     """Whatever the memory allows: one key of one example at a time, several, or all."""
     classifier, method = double("bert"), load_method(name)
@@ -268,6 +269,13 @@ def test_an_attention_that_reads_nothing_but_itself():
     with torch.no_grad():
         for layer in classifier.model.bert.encoder.layer:
             layer.attention.output.dense.weight.zero_()
-    for name in ("norm_attention",):
+    for name in ("norm_attention", "value_zeroing"):
         scores = load_method(name).attribute(classifier, batch)[0]
         assert scores.tolist() == [1.0, *([0.0] * (len(scores) - 1))]
+
+
+def test_next_token_models():
+    classifier = tiny_classifier("llama")
+    batch = dataclasses.replace(classifier.encode([TEXT]), target=torch.tensor([1]))
+    own = load_method("value_zeroing").attribute(classifier, batch)
+    assert torch.equal(own, load_method("value_zeroing").attribute(classifier, classifier.encode([TEXT])))
