@@ -36,6 +36,7 @@ def test_lists_what_is_there():
     assert names("method") == [
         "adversarial_attention",
         "alti",
+        "attention_flow",
         "effective_attention",
         "efficient_attention",
         "frozen_attention",
