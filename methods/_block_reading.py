@@ -90,10 +90,10 @@ def blocks(classifier: Classifier, batch: Batch) -> tuple[Block, ...]:
         )
         parts = parts_of(layer)
         if kind in _PRE_NORM:
-            return PreNormBlock(*seen, _affine(parts[0]), *parts[1:])
+            return PreNormBlock(*seen, affine(parts[0]), *parts[1:])
         value, output, norm, first, activation, second, last = parts
-        feed_forward = (_affine(first), activation, _affine(second))
-        return PostNormBlock(*seen, _affine(output), _affine(value), _norm(norm), *feed_forward, _norm(last))
+        feed_forward = (affine(first), activation, affine(second))
+        return PostNormBlock(*seen, affine(output), affine(value), _norm(norm), *feed_forward, _norm(last))
 
     with torch.no_grad():
         return tuple(map(block, layers, inputs, record.weights, record.values))
@@ -107,7 +107,12 @@ def _has(module: nn.Module, paths: tuple[str, ...]) -> bool:
     return True
 
 
-def _affine(module: nn.Module) -> Affine:
+def affine(module: nn.Module) -> Affine:
+    """A projection's weights.
+
+    Raises:
+        UnsupportedArchitectureError: They are not known to be those of ``x W + b``.
+    """
     if not isinstance(module, nn.Linear | Conv1D):
         raise UnsupportedArchitectureError(
             f"a projection is a {type(module).__name__}, whose weights are not known to be x W + b. Load the model "

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from whybench.bench.attention import check_attention
 from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
 from whybench.bench.errors import ParameterError
@@ -55,8 +56,10 @@ class LayerMapMethod(Method):
         """The contributions of every layer, from the first to the last: ``[batch, queries, keys]``, float64.
 
         Raises:
-            UnsupportedArchitectureError: The method does not know the weights behind the model's attention.
+            UnsupportedArchitectureError: The model's attention cannot be read, or the method does not know the weights
+                behind it.
         """
+        check_attention(classifier.model)
         self.require_served(classifier)
         with torch.no_grad():
             for block in blocks(classifier, batch):

@@ -37,6 +37,7 @@ def test_lists_what_is_there():
         "adversarial_attention",
         "alti",
         "attention_flow",
+        "decompx",
         "effective_attention",
         "efficient_attention",
         "frozen_attention",
