@@ -14,18 +14,19 @@ from whybench.methods._layer_maps import LayerMapMethod
 
 
 class Alti(LayerMapMethod):
-    """Aggregation of layer-wise token-to-token interactions: ``c_ij = max(0, ‖y_i‖₁ − ‖y_i − T_i(x_j)‖₁)``.
+    """Aggregation of layer-wise token-to-token interactions: how near a contribution comes to what it contributes to.
 
-    y_i is the attention block's output behind its layer normalisation, and T_i(x_j) what token j contributes to it:
-    ``L_i(Σ_h α_ij^h f^h(x_j) + [i = j] x_i)``, L_i and f as in `NormResidualAttention`. The nearer the contribution
-    comes to the output, the more it counts; a long one that others cancel out does not. Rows are divided by their sums,
-    and layers multiplied.
+    For query i and key j ``c_ij = max(0, ‖y_i‖₁ − ‖y_i − T_i(x_j)‖₁)``. y_i is the attention block's output behind its
+    layer normalisation, and T_i(x_j) what token j contributes to it: ``L_i(Σ_h α_ij^h f^h(x_j) + [i = j] x_i)`` with
+    ``f^h(x) = (x W_V^h + b_V^h) W_O^h`` and L_i the normalisation's linear part. A long contribution that others cancel
+    out does not count. Rows are divided by their sums, and layers multiplied.
 
     Source: Ferrando, Gállego & Costa-jussà 2022, "Measuring the Mixing of Contextual Information in the Transformer",
     EMNLP 2022, arXiv:2203.04212. Unsigned: contributions are never negative.
 
     Attributes:
-        aggregation: See `LayerMapMethod`; the maps hold the residual connection.
+        aggregation: ``rollout``: the product of all layers' maps, read at the row that the classification head reads.
+            ``readout``: that row of the last layer's map. ``mean``: all layers and all rows of real tokens averaged.
     """
 
     name, family, signed = "alti", "attention", False

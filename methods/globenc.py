@@ -14,18 +14,19 @@ from whybench.methods._layer_maps import LayerMapMethod
 
 
 class GlobEnc(LayerMapMethod):
-    """Norm of what a token contributes to the layer's output, with both residual connections and layer normalisations.
+    """Norm of what one token contributes to another's output of the whole layer, multiplied over layers.
 
-    ``‖L2_i(L1_i(Σ_h α_ij^h f^h(x_j) + [i = j] x_i))‖``, f as in `NormAttention`, L1 and L2 the layer normalisations'
-    linear parts with the standard deviations that token i really has there. What the feed-forward part adds counts in
-    the second standard deviation, and is otherwise left out (the paper's N_ResOut).
+    For query i and key j ``‖L2_i(L1_i(Σ_h α_ij^h f^h(x_j) + [i = j] x_i))‖`` with
+    ``f^h(x) = (x W_V^h + b_V^h) W_O^h``; L1 and L2 are the layer normalisations' linear parts, with the standard
+    deviations that token i really has there. What the feed-forward part adds counts in the second standard deviation,
+    and is otherwise left out, as in the paper. Maps are multiplied as they are, as in the authors' code.
 
     Source: Modarressi et al. 2022, "GlobEnc: Quantifying Global Token Attribution by Incorporating the Whole Encoder
     Layer in Transformers", NAACL 2022, arXiv:2205.03286. Unsigned: norms are never negative.
 
     Attributes:
-        aggregation: See `LayerMapMethod`; the maps hold the residual connection, and are multiplied as they
-            are, as in the authors' code for GlobEnc.
+        aggregation: ``rollout``: the product of all layers' maps, read at the row that the classification head reads.
+            ``readout``: that row of the last layer's map. ``mean``: all layers and all rows of real tokens averaged.
     """
 
     name, family, signed = "globenc", "attention", False

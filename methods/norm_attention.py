@@ -14,17 +14,19 @@ from whybench.methods._layer_maps import Aggregation, LayerMapMethod
 
 
 class NormAttention(LayerMapMethod):
-    """Norm of the vector that a token's attention carries, ``‖Σ_h α_ij^h f^h(x_j)‖``, f^h(x) = (x W_V^h + b_V^h) W_O^h.
+    """Norm of the vector that attention carries from one token to another: of its weight and of what it weights.
 
-    A token with much attention and a short value vector contributes little. Heads are added up before the norm is
-    taken.
+    For query i and key j ``‖Σ_h α_ij^h f^h(x_j)‖`` with ``f^h(x) = (x W_V^h + b_V^h) W_O^h``; heads are added up before
+    the norm is taken. A token with much attention and a short vector contributes little.
 
     Source: Kobayashi et al. 2020, "Attention is Not Only a Weight: Analyzing Transformers with Vector Norms", EMNLP
     2020, arXiv:2004.10102. The paper looks at single layers; the default row is the one that raw attention's is.
     Unsigned: norms are never negative.
 
     Attributes:
-        aggregation: See `LayerMapMethod`; its rollout takes ½M + ½I, as that of attention does.
+        aggregation: ``readout``: the row of the last layer's map that the classification head reads. ``mean``: all
+            layers and all rows of real tokens averaged. ``rollout``: the product over layers of ½M + ½I, as that of
+            attention is, read at the readout row. Rows are divided by their sums.
     """
 
     name, family, signed = "norm_attention", "attention", False

@@ -18,17 +18,21 @@ class ValueZeroing(LayerMapMethod):
 
     Token j's value vector is 0 in all heads of one layer, whose input, queries and keys stay: j says nothing more, and
     is attended to as before. The output is the whole layer's, feed-forward part included. Rows are divided by their
-    sums, and layers multiplied without a residual connection of their own, since the layer holds it.
+    sums, and layers multiplied without a residual connection of their own, since the layer holds it. It costs most of a
+    forward pass per token of the text.
 
     Source: Mohebbi et al. 2023, "Quantifying Context Mixing in Transformers", EACL 2023, arXiv:2301.12971. Unsigned:
     distances are never negative.
 
     Attributes:
-        aggregation: See `LayerMapMethod`; the maps hold the residual connection.
+        aggregation: ``rollout``: the product of all layers' maps, read at the row that the classification head reads.
+            ``readout``: that row of the last layer's map. ``mean``: all layers and all rows of real tokens averaged.
     """
 
     name, family, signed = "value_zeroing", "attention", False
     serves: ClassVar[Sequence[str]] = ALL
+    # above 60 forward passes for a text of 100 tokens
+    default: ClassVar[bool] = False
 
     def contributions(self, block: Block) -> Tensor:
         """The distances of one layer, ``[batch, queries, keys]``."""
