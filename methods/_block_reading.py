@@ -35,7 +35,7 @@ _ALBERT = (
     *("ffn", "activation", "ffn_output", "full_layer_layer_norm"),
 )
 _POST_NORM: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("bert", "roberta", "electra"), _BERT),
+    **dict.fromkeys(("bert", "roberta", "electra", "xlm-roberta", "camembert", "ernie"), _BERT),
     "distilbert": _DISTILBERT,
     "albert": _ALBERT,
 }
@@ -44,7 +44,7 @@ _LLAMA = ("self_attn.o_proj", "post_attention_layernorm", "mlp")
 _PRE_NORM: dict[str, tuple[str, ...]] = {
     "modernbert": ("attn.Wo", "mlp_norm", "mlp"),
     "gpt2": ("attn.c_proj", "ln_2", "mlp"),
-    **dict.fromkeys(("llama", "qwen3"), _LLAMA),
+    **dict.fromkeys(("llama", "qwen3", "mistral", "qwen2"), _LLAMA),
 }
 POST_NORM = tuple(_POST_NORM)
 ALL = (*POST_NORM, *_PRE_NORM)

@@ -13,17 +13,19 @@ from whybench.bench.attention import check_attention
 from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
 from whybench.bench.method import Attribution, ReportingMethod
-from whybench.methods._block_reading import POST_NORM, affine, blocks
+from whybench.methods._block_reading import affine, blocks
 from whybench.methods._blocks import BUDGET, Affine, PostNormBlock
 from whybench.methods._token_vectors import through_activation, through_affine, through_layer
 
-_PLAIN_HEAD = ("classifier.dense", "classifier.activation", "classifier.out_proj")
+_Head = tuple[str, Callable[[Tensor], Tensor] | str, str]
+_BERT: _Head = ("base_model.pooler.dense", "base_model.pooler.activation", "classifier")
+_ROBERTA: _Head = ("classifier.dense", torch.tanh, "classifier.out_proj")
 # The classification head's two projections, and what is between them
-_HEADS: dict[str, tuple[str, Callable[[Tensor], Tensor] | str, str]] = {
-    "bert": ("base_model.pooler.dense", "base_model.pooler.activation", "classifier"),
+_HEADS: dict[str, _Head] = {
+    **dict.fromkeys(("bert", "ernie"), _BERT),
+    **dict.fromkeys(("roberta", "xlm-roberta", "camembert"), _ROBERTA),
     "albert": ("base_model.pooler", "base_model.pooler_activation", "classifier"),
-    "roberta": ("classifier.dense", torch.tanh, "classifier.out_proj"),
-    "electra": _PLAIN_HEAD,
+    "electra": ("classifier.dense", "classifier.activation", "classifier.out_proj"),
     "distilbert": ("pre_classifier", torch.relu, "classifier"),
 }
 
@@ -45,7 +47,7 @@ class DecompX(ReportingMethod):
     """
 
     name, family, signed = "decompx", "attention", True
-    serves: ClassVar[Sequence[str]] = POST_NORM
+    serves: ClassVar[Sequence[str]] = tuple(_HEADS)
     # above 60 forward passes for a text of 100 tokens
     default: ClassVar[bool] = False
 

@@ -6,8 +6,12 @@ from operator import attrgetter
 
 import torch
 from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from whybench import Classifier
 from whybench.tests.methods.test_methods import one
+from whybench.tests.models import fresh_classifier
 
 _BERT = {
     "layers": "base_model.encoder.layer",
@@ -50,6 +54,8 @@ PARTS = {
     "qwen3": _LLAMA,
 }
 POST_NORM = ("bert", "roberta", "distilbert", "electra", "albert")
+# architectures of no tiny model that are built like one of them
+LIKE = {"xlm-roberta": "roberta", "camembert": "roberta", "ernie": "bert", "mistral": "llama", "qwen2": "llama"}
 
 
 @dataclass
@@ -83,6 +89,21 @@ class PlainLayer:
             rows = weight[head * size : (head + 1) * size]
             total += self.attention[head, query, key] * (self.values[head, key] @ rows)
         return total
+
+
+def related_classifier(kind):
+    """A classifier of one of the architectures in `LIKE`, in float64, with weights that are drawn."""
+    like = fresh_classifier(LIKE[kind])
+    settings = like.model.config.to_dict()
+    for own in ("model_type", "architectures", "transformers_version", "rope_parameters", "layer_types"):
+        settings.pop(own, None)
+    model = AutoModelForSequenceClassification.from_config(CONFIG_MAPPING[kind](**settings))
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.copy_(0.3 * noise if parameter.dim() > 1 else 1 + 0.2 * noise)
+    return Classifier(model.double(), like.tokenizer, name=f"tiny-{kind}")
 
 
 def modules_of(model, family):

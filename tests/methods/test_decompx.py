@@ -118,6 +118,13 @@ def test_scores_add_up_to_the_logit(family):
     assert (made.scores[batch.attention_mask == 0] == 0).all()
 
 
+@pytest.mark.parametrize("kind", [kind for kind in plain.LIKE if kind in load_method("decompx").serves])
+def test_architectures_that_are_built_alike(kind):
+    classifier = plain.related_classifier(kind)
+    made = load_method("decompx").explain(classifier, classifier.encode(TEXTS))
+    assert made.report["completeness_delta_relative"].max() < 1e-9
+
+
 def test_what_is_missing_is_reported(monkeypatch):
     """A head that is not what is decomposed: the scores add up to another number, and say by how much."""
     classifier = double("bert")

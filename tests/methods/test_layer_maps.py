@@ -53,6 +53,18 @@ def test_blocks_are_the_models_own_layers(family):
         torch.testing.assert_close(made, following.inputs, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", plain.LIKE)
+def test_architectures_that_are_built_alike(kind):
+    classifier = plain.related_classifier(kind)
+    found = blocks(classifier, classifier.encode([TEXT]))
+    assert len(found) == 3
+    for block, following in itertools.pairwise(found):
+        made = block.finish(block.attended())
+        torch.testing.assert_close(made, following.inputs, rtol=0, atol=1e-12)
+        assert (made - block.inputs).abs().max() > 0.1
+    assert set(ALL) == {*FAMILIES, *plain.LIKE}
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_contributions_add_up_to_the_attention_block(family):
     classifier = double(family)
