@@ -11,8 +11,8 @@ from whybench.bench.errors import ParameterError
 from whybench.bench.method import Attribution, ReportingMethod
 from whybench.methods._coalitions import check_at_least_one
 from whybench.methods._points import Baseline, add_up, baseline_embeddings, baseline_id, gradients_at
+from whybench.methods._vocabulary import ordinary_ids
 from whybench.methods._word_paths import Strategy, WordPaths
-from whybench.methods.gradient_shap import ordinary_ids
 
 
 class DiscretizedIntegratedGradients(ReportingMethod):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from whybench.bench.classifier import Classifier
 from whybench.bench.method import Method
 from whybench.methods._coalitions import check_at_least_one, generator_for
 from whybench.methods._points import add_up, baseline_ids, gradients_at
+from whybench.methods._vocabulary import ordinary_ids
 
 
 class GradientShap(Method):
@@ -82,11 +82,3 @@ class GradientShap(Method):
             difference = text[examples, : gradient.shape[1]].double() - starts.pop().double()
             add_up(scores, examples, (difference * gradient.double()).sum(dim=-1))
         return scores / self.samples
-
-
-def ordinary_ids(classifier: Classifier) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Token ids that the model has an embedding for and that are no special tokens, ``[ids]``."""
-    layer = classifier.embedding_layer
-    special = {*classifier.tokenizer.all_special_ids, classifier.pad_id}
-    most = min(len(layer.weight), len(classifier.tokenizer))  # type: ignore[arg-type]
-    return np.array([token for token in range(most) if token not in special], dtype=np.int64)

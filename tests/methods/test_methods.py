@@ -28,10 +28,18 @@ from whybench.tests.models import (
 # controls are no explanations, and have tests of their own
 METHODS = [name for name in names("method") if load_method(name).family != "control"]
 FAST = {
+    "attattr": {"steps": 3},
+    "discretized_integrated_gradients": {"n_steps": 3, "neighbours": 20},
+    "gradient_shap": {"samples": 4},
     "integrated_gradients": {"n_steps": 6, "max_steps": 6},
     "kernel_shap": {"samples": 60},
     "lime": {"samples": 60},
+    "partition_shap": {"samples": 60},
     "permuted": {"of": "occlusion"},
+    "reagent": {"samples": 30},
+    "sequential_integrated_gradients": {"n_steps": 2},
+    "smoothgrad": {"samples": 4},
+    "vargrad": {"samples": 4},
 }
 # all sets of their units are few enough
 FEW_UNITS = (

@@ -12,8 +12,8 @@ from whybench.bench.cost import counting
 from whybench.bench.errors import OperatorError, ParameterError
 from whybench.bench.registry import load_method
 from whybench.methods._coalitions import generator_for
+from whybench.methods._vocabulary import ordinary_ids
 from whybench.methods._word_paths import WordPaths
-from whybench.methods.gradient_shap import ordinary_ids
 from whybench.tasks.builtin import checkpoint
 from whybench.tests.methods.test_methods import close, plain_gradient
 from whybench.tests.models import TEXTS, fresh_classifier, state_of, tiny_classifier
