@@ -87,7 +87,7 @@ def models(subject: Subject, found: Found) -> None:
 
 @_promised
 def answers(subject: Subject, found: Found) -> None:
-    """Every text has finite scores, those of an unsigned method not negative; the few that have none are named."""
+    """Every text has finite scores that differ from unit to unit, unsigned ones not negative; where not is said."""
 
     def look(trial: Trial) -> str | None:
         scores = trial.answer.scores
@@ -96,6 +96,9 @@ def answers(subject: Subject, found: Found) -> None:
         good = [i for i in range(len(trial.batch)) if i not in trial.failed]
         if not torch.isfinite(scores[good]).all():
             return "Special tokens or padding have scores that are not finite; give them 0."
+        rows = [row for i, row in enumerate(trial.batch.unit_scores(scores)) if i in good and len(row) > 1]
+        if rows and all(bool((row == row[0]).all()) for row in rows):
+            return "all units of a text have the same score, in every text."
         without[trial.model] = [int(trial.batch.unit_counts()[i]) for i in trial.failed]
         reasons.update(trial.failed.values())
         return None

@@ -1,7 +1,7 @@
 """Every example in the README and in docs/ runs, and prints what stands below it.
 
 - ```` ```python ```` blocks are run; a ```` ```text ```` block that follows is what they print.
-- ```` ```python file=NAME ```` blocks are written to a file of that name.
+- ```` ```python file=NAME ```` blocks, and those of any other kind, are written to a file of that name.
 - ```` ```console ```` blocks are commands of whybench, or of pytest, that succeed, in the same folder, in order. One
   that reads real data is run where that is there.
 - A ```` ```text printed ```` block that follows is what the last one prints, white space aside; ``…`` is any word, and
@@ -67,7 +67,7 @@ def test_examples_run(page, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "120")
     blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
     for i, (kind, file, body) in enumerate(blocks):
-        if kind == "python" and file:
+        if file and file != "printed":
             (tmp_path / file).write_text(body, encoding="utf-8")
         elif kind == "python":
             printed = io.StringIO()
@@ -83,7 +83,11 @@ def test_examples_run(page, tmp_path, monkeypatch, capsys):
                     subprocess.run([*command, "-p", "no:cacheprovider"], check=True)
                 if not line.startswith("$ whybench"):
                     continue
-                arguments = shlex.split(line.removeprefix("$ whybench"))
+                arguments = [
+                    found
+                    for argument in shlex.split(line.removeprefix("$ whybench"))
+                    for found in (sorted(map(str, Path().glob(argument))) if "*" in argument else [argument])
+                ]
                 if "../shared" in line:
                     if not shared.is_dir():
                         continue

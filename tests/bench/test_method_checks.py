@@ -52,7 +52,7 @@ GOOD = '''
 '''
 LEAVES_A_HOOK = "classifier.embedding_layer.register_forward_hook(lambda *_: None)"
 SPOILED = {
-    "answers": ["scores = scores.requires_grad_()", "scores[:, 0] = float('nan')"],
+    "answers": ["scores = scores * 0", "scores = scores.requires_grad_()", "scores[:, 0] = float('nan')"],
     "padding": ["scores = scores + 1"],
     "determinism": ["scores = scores + torch.from_numpy(np.random.default_rng().random(scores.shape)) * scores"],
     "batch_invariance": ["scores = scores * len(scores)", "scores = scores / scores.max()"],
@@ -65,7 +65,7 @@ SPOILED = {
 }
 # what cannot be kept without the other
 ALSO = {
-    "answers": {"lengths"},
+    "answers": {"lengths", "label_sensitivity", "precision"},
     "determinism": {"batch_invariance", "padding_invariance", "pairs"},
     "batch_invariance": {"pairs"},
     "padding_invariance": {"batch_invariance", "pairs"},

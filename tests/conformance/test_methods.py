@@ -19,6 +19,9 @@ SMALLER = {
     "integrated_gradients": {"n_steps": "100", "max_steps": "100"},
     "kernel_shap": {"samples": "60"},
     "lime": {"samples": "60"},
+    "partition_shap": {"samples": "60"},
+    "rise": {"samples": "60"},
+    "sequential_integrated_gradients": {"n_steps": "5"},
 }
 
 

@@ -1,7 +1,5 @@
 """Every method, on every architecture, against a plain computation for one text at a time."""
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
@@ -17,11 +15,9 @@ from whybench.bench.registry import load_method, names
 from whybench.tests.models import (
     ENCODERS,
     FAMILIES,
-    PAIRS,
     TEXTS,
     UNSUPPORTED,
     fresh_classifier,
-    state_of,
     tiny_classifier,
 )
 
@@ -66,56 +62,7 @@ def close(actual, expected, share=1e-4):
     torch.testing.assert_close(actual.double(), expected.double(), rtol=0, atol=share * scale + 2e-6)
 
 
-# ---- what holds for every method ------------------------------------------------------------------------------------
-
-
-# Its norm takes the length out of the embeddings, so that there is nothing to multiply.
-NO_ANSWER = {("gradient_x_input", "modernbert")}
-
-
-def has_answer(name, family):
-    return (name, family) not in NO_ANSWER and family in (load_method(name).serves or FAMILIES)
-
-
-@pytest.mark.parametrize(
-    ("name", "family"), [pair for pair in itertools.product(METHODS, FAMILIES) if has_answer(*pair)]
-)
-def test_conformance(name, family):
-    method, classifier = method_named(name), tiny_classifier(family)
-    batch = classifier.encode(texts_for(name))
-    before = state_of(classifier.model)
-    scores = method.attribute(classifier, batch)
-    assert state_of(classifier.model) == before
-
-    assert scores.shape == batch.input_ids.shape
-    assert torch.isfinite(scores).all()
-    assert not scores.requires_grad
-    assert (scores[batch.attention_mask == 0] == 0).all()
-    removable = batch.units[0] >= 0
-    assert scores[0][removable].std() > 0
-    assert method.signed or method.negative or (scores >= 0).all()
-
-    with torch.no_grad():
-        assert torch.equal(method.attribute(classifier, batch), scores)
-    # alone, and so without padding, in another order, and as one word
-    for i, text in enumerate(texts_for(name)):
-        alone = method.attribute(classifier, classifier.encode([text]))
-        assert alone.shape[0] == 1
-        close(scores[i, : alone.shape[1]], alone[0])
-    mixed = method.attribute(classifier, batch.select([2, 1, 0]))
-    close(mixed, scores[[2, 1, 0]][:, : mixed.shape[1]])
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_pairs(name):
-    for family in ("bert", "roberta", "llama"):
-        if not has_answer(name, family):
-            continue
-        classifier, method = tiny_classifier(family), method_named(name)
-        pairs = FEW_UNITS_IN_PAIRS if name == "shapley" else PAIRS
-        together = method.attribute(classifier, classifier.encode(pairs))
-        alone = method.attribute(classifier, classifier.encode(pairs[1:]))[0]
-        close(together[1, : len(alone)], alone)
+# ---- what holds for every method; the table of tests/conformance has the rest ------------------------------------------
 
 
 @pytest.mark.parametrize("name", METHODS)
