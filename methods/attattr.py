@@ -26,11 +26,10 @@ class AttAttr(ReportingMethod):
     for the same error. Signed: positive supports the target. Complete: the scores of all tokens, special ones included,
     add up to the mean over layers of what the logit loses without that layer's attention; what is missing is reported
     as ``completeness_delta`` (in logits) and as ``completeness_delta_relative`` (a share of the mean size of these
-    losses). Runs only where it is asked for by name: it takes ``steps`` forward and
-    backward passes for every layer.
+    losses). Runs only where it is asked for by name: it takes ``steps`` forward and backward passes for every layer.
 
     Attributes:
-        steps: Points of each layer's integral.
+        steps: Points of each layer's integral; the paper takes 20, which misses more than 5 % on some trained models.
         internal_batch_size: Most points in one forward pass.
     """
 
@@ -40,7 +39,7 @@ class AttAttr(ReportingMethod):
         "Token scores are the sum over queries and heads, in the mean over layers; the paper draws trees of matrices."
     )
 
-    steps: int = 20
+    steps: int = 40
     internal_batch_size: int = 128
 
     def __post_init__(self) -> None:

@@ -20,10 +20,10 @@ class SequentialIntegratedGradients(ReportingMethod):
 
     Source: Enguehard 2023, "Sequential Integrated Gradients: a simple but effective method for explaining language
     models" (ACL Findings), arXiv:2305.15853. Not divided by the norm of all scores, as there: the order is the same.
-    The integral is Gauss-Legendre's sum. Signed: positive supports the target. Complete token by token: a score is what
-    the logit loses when the token alone is the baseline's, up to the integral's error. The sum of these errors' sizes
-    is reported as ``completeness_delta`` (in logits), and as ``completeness_delta_relative`` as a share of the sum of
-    the losses' sizes. That makes the method an expensive estimate of occlusion in logits, and is why it runs only where
+    The integral is Gauss-Legendre's sum. Signed: positive supports the target. Scores do not add up to anything, but each
+    one is what the logit loses when its token alone is the baseline's, up to the integral's error. The sum of these
+    errors' sizes is reported as ``loss_delta`` (in logits), and as ``loss_delta_relative`` as a share of the sum of the
+    losses' sizes. That makes the method an expensive estimate of occlusion in logits, and is why it runs only where
     it is asked for by name: ``n_steps`` forward and backward passes for every token.
 
     Attributes:
@@ -36,7 +36,7 @@ class SequentialIntegratedGradients(ReportingMethod):
     name, family, signed = "sequential_integrated_gradients", "gradient", True
     default = False
 
-    n_steps: int = 20
+    n_steps: int = 50
     baseline: Baseline = "auto"
     internal_batch_size: int = 128
 
@@ -44,7 +44,7 @@ class SequentialIntegratedGradients(ReportingMethod):
         check_at_least_one(self.name, n_steps=self.n_steps, internal_batch_size=self.internal_batch_size)
 
     def explain(self, classifier: Classifier, batch: Batch) -> Attribution:
-        """Scores in logits, ``[batch, tokens]``, 0 on special tokens and padding; the completeness deltas, ``[batch]``.
+        """Scores in logits, ``[batch, tokens]``, 0 on special tokens and padding; the losses' deltas, ``[batch]``.
 
         Raises:
             OperatorError: ``baseline`` is ``mask``, and the tokenizer has no mask token.
@@ -80,7 +80,7 @@ class SequentialIntegratedGradients(ReportingMethod):
         losses = self._losses(classifier, batch, moving, text, start)
         delta = (scores - losses).abs().sum(dim=1)
         relative = delta / losses.abs().sum(dim=1).clamp_min(1e-12)
-        return Attribution(scores, {"completeness_delta": delta, "completeness_delta_relative": relative})
+        return Attribution(scores, {"loss_delta": delta, "loss_delta_relative": relative})
 
     def _losses(
         self, classifier: Classifier, batch: Batch, moving: list[Tensor], text: Tensor, start: Tensor

@@ -33,7 +33,7 @@ FAST = {
     "partition_shap": {"samples": 60},
     "permuted": {"of": "occlusion"},
     "reagent": {"samples": 30},
-    "sequential_integrated_gradients": {"n_steps": 2},
+    "sequential_integrated_gradients": {"n_steps": 4},
     "smoothgrad": {"samples": 4},
     "vargrad": {"samples": 4},
 }

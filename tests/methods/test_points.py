@@ -195,11 +195,11 @@ def test_sequential_integrated_gradients(family):
             losses[place] = whole - classifier.logits_from_embeddings(points, alone).detach()[0, TARGETS[index]]
         close(attribution.scores[index, : len(expected)], expected, 1e-5)
         delta = (expected - losses).abs().sum()
-        assert float(attribution.report["completeness_delta"][index]) == pytest.approx(float(delta), rel=1e-3, abs=1e-5)
-        relative = float(attribution.report["completeness_delta_relative"][index])
+        assert float(attribution.report["loss_delta"][index]) == pytest.approx(float(delta), rel=1e-3, abs=1e-5)
+        relative = float(attribution.report["loss_delta_relative"][index])
         assert relative == pytest.approx(float(delta / losses.abs().sum()), rel=1e-3, abs=1e-5)
     many = load_method("sequential_integrated_gradients", n_steps=40).explain(classifier, batch.select([1, 3]))
-    assert many.report["completeness_delta"].mean() < attribution.report["completeness_delta"][[1, 3]].mean() / 3
+    assert many.report["loss_delta"].mean() < attribution.report["loss_delta"][[1, 3]].mean() / 3
 
 
 def test_sequential_integrated_gradients_in_small_pieces():
