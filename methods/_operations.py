@@ -39,12 +39,17 @@ class Operations(TorchFunctionMode):
     ) -> Any:
         """Called by torch in place of every function."""
         kwargs = kwargs or {}
-        name = getattr(func, "__name__", "").strip("_")
+        name = name_of(func)
         rule = self.rules.get(name)
         if rule is None or not any(isinstance(one, Tensor) and one.requires_grad for one in (*args, *kwargs.values())):
             return func(*args, **kwargs)
         self.used[name] += 1
         return rule(func, *args, **kwargs)
+
+
+def name_of(func: Any) -> str:
+    """A function's name: ``mul`` for ``Tensor.__mul__``, but ``mul_`` for the one that changes its argument."""
+    return str(getattr(func, "__name__", "")).removeprefix("__").removesuffix("__")
 
 
 def with_gradient_of(value: Tensor, other: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whybench.methods._operations import Operations, Rule, attention_by, unmasked, with_gradient_of
+from whybench.methods._operations import Operations, Rule, attention_by, name_of, unmasked, with_gradient_of
 
 # Closer than this, the derivative in the middle is nearer to the quotient than float64's quotient of differences
 _NEAR = 1e-5
@@ -29,6 +29,8 @@ def rescale() -> Operations:
         "bmm": _product,
         "div": _quotient,
         "truediv": _quotient,
+        "rdiv": _reciprocal,
+        "rtruediv": _reciprocal,
         "softmax": _softmax,
         "layer_norm": _layer_norm,
         "rms_norm": _rms_norm,
@@ -63,14 +65,16 @@ def _middle(x: Tensor) -> Tensor:
 
 def _elementwise(func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """A function of one number: the rescale rule, Δout/Δin."""
-    if kwargs.pop("inplace", False):
+    if "inplace" in kwargs:
         kwargs["inplace"] = False
     first, second = (half.double() for half in _halves(x))
     difference, middle = first - second, (first + second) / 2
     with torch.enable_grad():
         leaf = middle.clone().requires_grad_()
         (derivative,) = torch.autograd.grad(func(leaf, *args, **kwargs).sum(), leaf)
-    scale = middle.abs() if func.__name__.strip("_") in _SCALE_FREE else torch.ones_like(middle)
+    scale = (
+        middle.abs() if func.__name__.removeprefix("__").removesuffix("__") in _SCALE_FREE else torch.ones_like(middle)
+    )
     near = difference.abs() <= _NEAR * scale
     change = func(first, *args, **kwargs) - func(second, *args, **kwargs)
     slope = torch.where(near, derivative, change / difference.masked_fill(near, 1.0))
@@ -91,7 +95,13 @@ def _quotient(func: Any, one: Tensor, other: Any, *args: Any, **kwargs: Any) -> 
         result: Tensor = func(one, other, *args, **kwargs)
         return result
     inverse = _elementwise(torch.reciprocal, other)
-    return with_gradient_of(func(one, other, *args, **kwargs), _product(torch.mul, one, inverse))
+    product = _product(torch.mul, one, inverse) if isinstance(one, Tensor) else inverse * one
+    return with_gradient_of(func(one, other, *args, **kwargs), product)
+
+
+def _reciprocal(func: Any, x: Tensor, other: Any) -> Tensor:
+    """A number divided by what depends on the input."""
+    return with_gradient_of(func(x, other), _elementwise(torch.reciprocal, x) * other)
 
 
 def _softmax(func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:

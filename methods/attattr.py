@@ -61,7 +61,8 @@ class AttAttr(ReportingMethod):
 
         nodes, weights = np.polynomial.legendre.leggauss(self.steps)
         # the last point is no attention at all, for the delta; it counts nothing
-        places, shares = [*((nodes + 1) / 2).tolist(), 0.0], torch.tensor([*(weights / 2), 0.0], device=batch.device)
+        places = [*((nodes + 1) / 2).tolist(), 0.0]
+        shares = torch.tensor([*(weights / 2), 0.0], dtype=torch.float64, device=batch.device)
         scores = torch.zeros(batch.input_ids.shape, dtype=torch.float64, device=batch.device)
         missing, losses = torch.zeros_like(whole), torch.zeros_like(whole)
         for layer in range(layers):

@@ -53,13 +53,14 @@ class SequentialIntegratedGradients(ReportingMethod):
         batch = batch.with_target(classifier.target(batch))
         text, start = classifier.embeddings(batch), baseline_embeddings(classifier, batch, self.baseline)
         # the tokens that have a path, and of each path the points from the first to the last
-        moving = [row.nonzero()[:, 0] for row in batch.units >= 0]
+        moving = [row.nonzero()[:, 0].tolist() for row in batch.units.cpu() >= 0]
         nodes, weights = np.polynomial.legendre.leggauss(self.n_steps)
         places = torch.tensor((nodes + 1) / 2, dtype=text.dtype, device=text.device)
         shares = torch.tensor(weights / 2, dtype=torch.float64, device=text.device)
 
         def token_of(examples: list[int], numbers: list[int]) -> Tensor:
-            return torch.stack([moving[e][number // self.n_steps] for e, number in zip(examples, numbers, strict=True)])
+            tokens = [moving[e][number // self.n_steps] for e, number in zip(examples, numbers, strict=True)]
+            return torch.tensor(tokens, device=batch.device)
 
         def make(examples: list[int], numbers: list[int], width: int) -> Tensor:
             points, tokens = text[examples, :width].clone(), token_of(examples, numbers)
@@ -83,12 +84,12 @@ class SequentialIntegratedGradients(ReportingMethod):
         return Attribution(scores, {"loss_delta": delta, "loss_delta_relative": relative})
 
     def _losses(
-        self, classifier: Classifier, batch: Batch, moving: list[Tensor], text: Tensor, start: Tensor
+        self, classifier: Classifier, batch: Batch, moving: list[list[int]], text: Tensor, start: Tensor
     ) -> Tensor:
         """What the logit loses when one token is the baseline's, ``[batch, tokens]``."""
         losses = torch.zeros(batch.input_ids.shape, dtype=torch.float64, device=batch.device)
         target = classifier.target(batch)
-        pairs = [(example, token) for example, own in enumerate(moving) for token in own.tolist()]
+        pairs = [(example, token) for example, own in enumerate(moving) for token in own]
         with torch.no_grad():
             whole = classifier.logits(batch).double().gather(1, target[:, None])[:, 0]
             for begin in range(0, len(pairs), self.internal_batch_size):

@@ -113,6 +113,9 @@ CURVES = {
     "gate": lambda x: functional.silu(x) * x.flip(-1),
     "new gelu": lambda x: 0.5 * x * (1.0 + torch.tanh(0.79788456 * (x + 0.044715 * torch.pow(x, 3.0)))),
     "quotient": lambda x: x / (1 + x.flip(-1) ** 2),
+    "number by number": lambda x: 3.0 / (2 + x**2),
+    "written sigmoid": lambda x: 1 / (1 + torch.exp(torch.tanh(-x))),
+    "divided by": lambda x: torch.div(torch.tanh(x), 1 + torch.exp(torch.tanh(x.flip(-1)))),
     "products of matrices": lambda x: x.unsqueeze(-1) @ torch.tanh(x.unsqueeze(-2)),
     "gelu": lambda x: nn.GELU()(x),
     "in place": lambda x: nn.ReLU(inplace=True)(x + 0),
@@ -141,6 +144,16 @@ def test_multipliers_give_the_difference_and_near_it_the_gradient(curve):
     leaf = x.clone().requires_grad_()
     (gradient,) = torch.autograd.grad((CURVES[curve](leaf) * weights).sum(), leaf)
     torch.testing.assert_close(near, gradient, rtol=1e-4, atol=1e-5)
+
+
+def test_what_changes_its_argument_has_the_plain_gradient():
+    points = torch.tensor([3.0, -2.0]).double().requires_grad_()
+    with rescale():
+        out = points + 0
+        out.mul_(points)
+    assert out.tolist() == [9, 4]
+    (gradient,) = torch.autograd.grad(out[0], points)
+    assert gradient.tolist() == [6, 0]
 
 
 def test_a_product_is_shared_as_by_shapley():
