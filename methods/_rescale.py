@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whybench.methods._operations import Operations, Rule, attention_by, name_of, unmasked, with_gradient_of
+from whybench.methods._operations import Operations, Rule, attention_by, unmasked, with_gradient_of
 
 # Closer than this, the derivative in the middle is nearer to the quotient than float64's quotient of differences
 _NEAR = 1e-5

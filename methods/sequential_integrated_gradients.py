@@ -20,11 +20,11 @@ class SequentialIntegratedGradients(ReportingMethod):
 
     Source: Enguehard 2023, "Sequential Integrated Gradients: a simple but effective method for explaining language
     models" (ACL Findings), arXiv:2305.15853. Not divided by the norm of all scores, as there: the order is the same.
-    The integral is Gauss-Legendre's sum. Signed: positive supports the target. Scores do not add up to anything, but each
-    one is what the logit loses when its token alone is the baseline's, up to the integral's error. The sum of these
-    errors' sizes is reported as ``loss_delta`` (in logits), and as ``loss_delta_relative`` as a share of the sum of the
-    losses' sizes. That makes the method an expensive estimate of occlusion in logits, and is why it runs only where
-    it is asked for by name: ``n_steps`` forward and backward passes for every token.
+    The integral is Gauss-Legendre's sum. Signed: positive supports the target. Scores do not add up to anything, but
+    each one is what the logit loses when its token alone is the baseline's, up to the integral's error. The sum of
+    these errors' sizes is reported as ``loss_delta`` (in logits), and as ``loss_delta_relative`` as a share of the sum
+    of the losses' sizes. That makes the method an expensive estimate of occlusion in logits, and is why it runs only
+    where it is asked for by name: ``n_steps`` forward and backward passes for every token.
 
     Attributes:
         n_steps: Points on each token's line.

@@ -62,7 +62,7 @@ def close(actual, expected, share=1e-4):
     torch.testing.assert_close(actual.double(), expected.double(), rtol=0, atol=share * scale + 2e-6)
 
 
-# ---- what holds for every method; the table of tests/conformance has the rest ------------------------------------------
+# ---- what holds for every method; tests/conformance has the rest -----------------------------------------------------
 
 
 @pytest.mark.parametrize("name", METHODS)
