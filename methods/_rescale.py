@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whybench.methods._operations import Operations, Rule, attention_by, unmasked, with_gradient_of
+from whybench.methods._operations import Operations, Rule, attention_by, name_of, unmasked, with_gradient_of
 
 # Closer than this, the derivative in the middle is nearer to the quotient than float64's quotient of differences
 _NEAR = 1e-5
@@ -72,9 +72,7 @@ def _elementwise(func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     with torch.enable_grad():
         leaf = middle.clone().requires_grad_()
         (derivative,) = torch.autograd.grad(func(leaf, *args, **kwargs).sum(), leaf)
-    scale = (
-        middle.abs() if func.__name__.removeprefix("__").removesuffix("__") in _SCALE_FREE else torch.ones_like(middle)
-    )
+    scale = middle.abs() if name_of(func) in _SCALE_FREE else torch.ones_like(middle)
     near = difference.abs() <= _NEAR * scale
     change = func(first, *args, **kwargs) - func(second, *args, **kwargs)
     slope = torch.where(near, derivative, change / difference.masked_fill(near, 1.0))

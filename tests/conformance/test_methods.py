@@ -16,12 +16,17 @@ from whybench.bench.method_subject import Trial
 METHODS = names("method")
 # what is costly by default is as right with less
 SMALLER = {
+    "discretized_integrated_gradients": {"n_steps": "8", "neighbours": "100"},
     "integrated_gradients": {"n_steps": "100", "max_steps": "100"},
     "kernel_shap": {"samples": "60"},
     "lime": {"samples": "60"},
+    "oracle": {"beam": "1"},
     "partition_shap": {"samples": "60"},
+    "reagent": {"samples": "64"},
     "rise": {"samples": "60"},
     "sequential_integrated_gradients": {"n_steps": "5"},
+    "shapley": {"most": "8"},
+    "shapley_sampling": {"orders": "3"},
 }
 
 
