@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from whybench.bench.batch import Batch
-from whybench.bench.choices import CONTROL, GateName
+from whybench.bench.choices import CONTROL, UNRANKED, GateName
 from whybench.bench.classifier import Classifier
 from whybench.bench.conformance import ANYTHING, Found
 from whybench.bench.curves import Floats
@@ -166,7 +166,7 @@ class Subject:
     @cached_property
     def sensed(self) -> Mapping[str, Sensed]:
         """By task what its answers on trained models are worth; without tasks that it has no answer on."""
-        if not self.trained or self.method.family == CONTROL:
+        if not self.trained or self.method.family in UNRANKED:
             return {}
         found = {ground.task: sensed(self.method, ground) for ground in grounds()}
         return {task: one for task, one in found.items() if len(one.gains)}
