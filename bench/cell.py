@@ -52,14 +52,14 @@ class Answers:
         unit_scores: Scores of the units, the same.
         failed: Index of an example and why it has no scores.
         report: Figures about the answers, ``[examples]`` each.
-        cost: What they cost.
+        cost: What they cost; None where they were made elsewhere.
     """
 
     token_scores: list[Floats]
     unit_scores: list[Floats]
     failed: dict[int, str]
     report: dict[str, Floats]
-    cost: Cost
+    cost: Cost | None
 
 
 def run_cell(
@@ -152,9 +152,15 @@ def explain_all(method: Method, classifier: Classifier, batch: Batch, batch_size
     Raises:
         ScoreShapeError: The method does not give one score per token.
     """
-    chunks = buckets(batch, batch_size)
+    # looked up all at once, so that what is wrong with them is said of the first example
+    chunks = [list(range(len(batch)))] if method.elsewhere else buckets(batch, batch_size)
     batches = [batch.select(chunk) for chunk in chunks]
-    attributions, cost = explain_and_measure(method, classifier, batches, lambda *n: progress("explaining", *n))
+    attributions: list[Attribution]
+    cost: Cost | None
+    if method.elsewhere:
+        attributions, cost = [method.explain(classifier, part) for part in batches], None
+    else:
+        attributions, cost = explain_and_measure(method, classifier, batches, lambda *n: progress("explaining", *n))
 
     token_scores: list[Floats] = [np.zeros(0)] * len(batch)
     unit_scores: list[Floats] = [np.zeros(0)] * len(batch)

@@ -10,7 +10,8 @@ UNITS: tuple[UnitKind, ...] = get_args(UnitKind)
 OperatorName = Literal["mask", "delete", "pad"]
 OPERATORS: tuple[OperatorName, ...] = get_args(OperatorName)
 
-Family = Literal["attention", "gradient", "perturbation", "reference", "control"]
+# other: of scores made elsewhere, where it is not said how
+Family = Literal["attention", "gradient", "perturbation", "other", "reference", "control"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 CONTROL: Family = "control"
 # Yardsticks: shown, never ranked

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whybench.bench import cli_add
+from whybench.bench import cli_add, cli_submit
 from whybench.bench.choices import UNITS, UnitKind
-from whybench.bench.cli_methods import method_named, methods_named, twins_of
+from whybench.bench.cli_methods import attributions_named, method_named, methods_named, twins_of, unread
 from whybench.bench.console import print_json, quiet
 from whybench.bench.errors import ParameterError, StoreError, WhybenchError
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from whybench.bench.explanation import Explanation
     from whybench.bench.runner import Plan
+    from whybench.bench.store import StoredResult
 
 app = typer.Typer(
     name="whybench",
@@ -64,6 +65,14 @@ def run(
     method: Annotated[
         list[str] | None,
         typer.Option("--method", help="NAME or FILE.py, parameters as NAME:key=value,key=value; repeatable."),
+    ] = None,
+    attributions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attributions",
+            metavar="[NAME=]FILE.jsonl",
+            help="Scores made elsewhere, as a method; without --method nothing else runs. Repeatable.",
+        ),
     ] = None,
     skip: Annotated[list[str] | None, typer.Option("--skip", help="A default method to leave out; repeatable.")] = None,
     model: Model = None,
@@ -117,9 +126,12 @@ def run(
     causal = suite == CAUSAL_SUITE
     if task and suite and not causal:
         raise ParameterError(f"--suite {suite} and --task {task[0]} were both given; give one of the two.")
-    methods, unusable = methods_named(method, causal=causal, skipped=skip or ())
+    # read before anything runs: what is wrong in them is said at once
+    given = attributions_named(attributions or ())
+    methods, unusable = methods_named(method, causal=causal, skipped=skip or (), alone=not given)
     if twins:
         methods += twins_of(methods)
+    methods += given
     tasks = [load_task(name) for name in task or _suite(DEFAULT_SUITE if causal or suite is None else suite)]
     if not task and model is None:
         for bare in (one for one in tasks if not one.default_model):
@@ -145,15 +157,17 @@ def run(
     )
     for name, reason in unusable.items():
         sys.stderr.write(f"whybench: {name} is left out: {reason}\n")
-    all_finished = _run(plan, results, site, wandb, wandb_project, wandb_entity, as_json)
-    if unusable or not all_finished:
+    cells = _run(plan, results, site, wandb, wandb_project, wandb_entity, as_json)
+    for line in unread(given, cells):
+        sys.stderr.write(f"whybench: {line}\n")
+    if unusable or any(cell.result.status == "failed" for cell in cells):
         raise typer.Exit(1)
 
 
 def _run(
     plan: Plan, results: Path, site: Path | None, mode: str, project: str, entity: str | None, as_json: bool
-) -> bool:
-    """Run a plan, print its table and render the site; returns whether no cell failed."""
+) -> list[StoredResult]:
+    """Run a plan, print its table and render the site; returns its cells."""
     from rich.console import Console
     from rich.text import Text
 
@@ -190,8 +204,7 @@ def _run(
         print_overview([cell for cell in cells if cell.result.status == "finished"], unfinished, Console())
         index = build_site(store.read_all(), store.read_failures(), site)
         sys.stdout.write(f"\nThe page: {index.resolve()}\n")
-    # what a method does not serve is no failure
-    return all(cell.result.status == "skipped" for cell in unfinished)
+    return cells
 
 
 @app.command()
@@ -309,6 +322,9 @@ def list_(
         print_json(rows)
     else:
         sys.stdout.writelines(f"{line}\n" for line in lines_of(rows, shutil.get_terminal_size().columns))
+
+
+app.command()(cli_submit.export)
 
 
 def _scores_table(explanation: Explanation) -> Table:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whybench.bench.choices import CONTROL, FAMILIES, UNRANKED
 from whybench.bench.errors import MethodError, ParameterError
 
 if TYPE_CHECKING:
+    from whybench.bench.attributions import Precomputed
     from whybench.bench.method import Method
+    from whybench.bench.store import StoredResult
 
 
 def methods_named(
-    chosen: Sequence[str] | None, *, causal: bool, skipped: Sequence[str] = ()
+    chosen: Sequence[str] | None, *, causal: bool, skipped: Sequence[str] = (), alone: bool = True
 ) -> tuple[list[Method], dict[str, str]]:
     """The methods to run, and those of all that cannot be loaded, each with its reason.
 
     Without a choice: for the causal suite all that give matrices, controls included; else all but the controls; and in
-    both only those that run by default, without those that are ``skipped``. One without parameters comes in all its
-    variants.
+    both only those that run by default, without those that are ``skipped``; none where these are not all that runs
+    (``alone``). One without parameters comes in all its variants.
 
     Raises:
         UnknownNameError: There is no such method.
@@ -30,7 +33,7 @@ def methods_named(
 
     methods: list[Method] = []
     unusable = {}
-    names = list(chosen or _all_methods(causal=causal))
+    names = list(chosen or (_all_methods(causal=causal) if alone else ()))
     for name in skipped:
         if name not in names:
             raise ParameterError(f"--skip {name} is none of the methods that would run: {', '.join(names)}.")
@@ -81,6 +84,47 @@ def twins_of(methods: Sequence[Method]) -> list[Method]:
             given = " ".join(f"{key}={value}" for key, value in parameters.items() if f"{key}=" in method.label())
             made.append(load_method(maker, of=method.name, parameters_of=given))
     return made
+
+
+def attributions_named(files: Sequence[str]) -> list[Precomputed]:
+    """The methods that files of scores made elsewhere are, from ``NAME=FILE`` or ``FILE``, each read and checked.
+
+    Raises:
+        AttributionsError: A file cannot be read, or something in it is wrong.
+        ParameterError: A name is another method's, or stands twice.
+    """
+    if not files:
+        return []
+    from whybench.bench.attributions import load_attributions
+    from whybench.bench.listing import names
+
+    known = set(names("method"))
+    made: list[Precomputed] = []
+    for text in files:
+        name, sign, path = text.partition("=")
+        one = load_attributions(Path(path if sign else text).expanduser(), name if sign else None)
+        if one.name in known or one.name in {other.name for other in made}:
+            raise ParameterError(
+                f"--attributions {text} would be named {one.name!r}, as another method is. "
+                f"Give it a name of its own: --attributions my_{one.name}={path if sign else text}"
+            )
+        made.append(one)
+    return made
+
+
+def unread(given: Sequence[Precomputed], cells: Sequence[StoredResult]) -> Iterator[str]:
+    """What to say of examples in files of scores that no finished cell of a run has: they were not read."""
+    for method in given:
+        used: set[str] = set()
+        for stored in cells:
+            if stored.result.status == "finished" and stored.result.spec.method.source == method.digest:
+                used.update(stored.columns(["example_id"]).column(0).to_pylist())
+        extra = [example for example in method.lines if example not in used]
+        if used and extra:
+            yield (
+                f"{len(extra):,} of {len(method.lines):,} examples in {method.file} are none of those that were "
+                f"scored, and were not read; the first: {extra[0]!r:.60}"
+            )
 
 
 def _all_methods(*, causal: bool) -> list[str]:

@@ -21,6 +21,8 @@
     ├── MethodError               a method that cannot be loaded, or that failed
     │   └── CertificateError      an answer that misses its own tolerance
     ├── ComparisonError           figures that cannot be compared
+    ├── AttributionsError         scores made elsewhere that cannot be read, or are of other words
+    ├── SubmissionError           a submission that is not complete, not allowed or not what it says
     └── StoreError                results that cannot be read or written
         └── CorruptResultError
 
@@ -131,6 +133,14 @@ class CertificateError(MethodError):
 
 class ComparisonError(WhybenchError):
     """Figures that cannot be compared: they share no example, or there are none."""
+
+
+class AttributionsError(WhybenchError):
+    """Scores made elsewhere that cannot be read, or that are not of an example's words or tokens."""
+
+
+class SubmissionError(WhybenchError):
+    """A submission that is not complete, holds what none may hold, or is not what it says."""
 
 
 class StoreError(WhybenchError):

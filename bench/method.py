@@ -14,6 +14,7 @@ from whybench.bench.batch import Batch
 from whybench.bench.choices import Bound, Family
 from whybench.bench.classifier import Classifier
 from whybench.bench.errors import MethodError, UnsupportedArchitectureError
+from whybench.bench.source import source_hash
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,8 @@ class Method(ABC):
         twin: Whether it is made of another method, which its parameters ``of`` and ``parameters_of`` name.
         serves: Types of models (``config.model_type``) that it has an answer for, where it needs the weights behind the
             attention; empty where it needs none. On others it is left out, with the reason.
+        elsewhere: Whether its scores were made elsewhere and are only looked up: they have no cost, and no gate that
+            asks for another answer can be tried.
         weakness: Why it is not expected to find planted evidence better than a random order does, a sentence; empty
             where it is expected to.
     """
@@ -68,6 +71,7 @@ class Method(ABC):
     default: ClassVar[bool] = True
     twin: ClassVar[bool] = False
     serves: ClassVar[Sequence[str]] = ()
+    elsewhere: ClassVar[bool] = False
     weakness: ClassVar[str] = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -112,6 +116,10 @@ class Method(ABC):
     def parts(self) -> tuple[type, ...]:
         """The classes whose source files its numbers come from: its own, and those that it calls by their name."""
         return (type(self),)
+
+    def source_digest(self) -> str:
+        """The digest, for the spec, of what its numbers come from: of the source files of its `parts`."""
+        return source_hash(*self.parts())
 
     def parameters(self) -> dict[str, Any]:
         """The parameters with their values."""

@@ -37,7 +37,6 @@ from whybench.bench.randomised import randomised_weights
 from whybench.bench.sample import sample
 from whybench.bench.schema import MethodSpec, ModelSpec, Result, Spec, TaskSpec
 from whybench.bench.scoring import require_float32
-from whybench.bench.source import source_hash
 from whybench.bench.store import ResultStore, StoredResult, read
 from whybench.bench.task import Example, Task, TaskData
 
@@ -204,7 +203,8 @@ def _run_task(plan: Plan, task: Task, store: ResultStore, observer: Observer) ->
         else:
             observer.cell_started(task, method)
             stored = _run_method(plan, task, method, explained, spec, accuracy, store, outcome_of)
-        if plan.randomised_weights and stored.result.status == "finished" and stored.randomised is None:
+        checkable = stored.result.status == "finished" and not method.elsewhere
+        if plan.randomised_weights and checkable and stored.randomised is None:
             stored = _checked(method, explained, batch, stored, store, observer)
         observer.cell_finished(stored, reused=reused)
         found.append(stored)
@@ -233,6 +233,7 @@ def _run_method(
         "description": description,
         "note": method.note,
         "bound": method.bound,
+        "elsewhere": method.elsewhere,
         "label_names": explained.labels,
         "evidence": task.evidence,
         "environment": environment(explained.device),
@@ -357,7 +358,7 @@ def _spec(
         method=MethodSpec(
             name=method.name,
             parameters=json.loads(json.dumps(method.parameters())),
-            source=source_hash(*method.parts()),
+            source=method.source_digest(),
         ),
         task=TaskSpec(
             name=task.name,

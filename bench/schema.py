@@ -272,7 +272,8 @@ class Result(Record):
         report: What the method reports about its own answers.
         gates: The outcome of every gate (`whybench.bench.gates`); empty in results from before there were any, and in
             the causal suite, which ranks nobody.
-        cost: What it cost; None where no explanation was made (a control in the causal suite).
+        elsewhere: Whether its scores were made elsewhere and read from a file.
+        cost: What it cost; None where no explanation was made: a control in the causal suite, scores made elsewhere.
         created: UTC time, ISO 8601.
         seconds: Wall-clock time of the whole cell.
         rescored_from: The cell whose recorded curves its metrics were computed from; its cost and environment are that
@@ -290,6 +291,7 @@ class Result(Record):
     description: str = ""
     note: str = ""
     bound: Bound | None = None
+    elsewhere: bool = False
     label_names: tuple[str, ...] = ()
     evidence: EvidenceKind | None = None
     accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -311,8 +313,11 @@ class Result(Record):
         complete = self.coverage is not None and bool(self.figures) and self.error is None
         if self.status == "finished" and not complete:
             raise ValueError("a finished result has coverage and figures, and no error")
-        if self.status == "finished" and self.cost is None and self.spec.measure != "causal":
-            raise ValueError("a finished result has a cost; only one of the causal suite may have none")
+        may_lack_cost = self.elsewhere or self.spec.measure == "causal"
+        if self.status == "finished" and self.cost is None and not may_lack_cost:
+            raise ValueError("a finished result has a cost; only the causal suite's and scores made elsewhere may not")
+        if self.elsewhere and self.cost is not None:
+            raise ValueError("scores made elsewhere have a cost; what it was to make them is not known here")
         for name, figure in self.figures.items():
             if name not in FIGURES:
                 raise ValueError(f"there is no figure {name!r}; known are {', '.join(FIGURES)}")

@@ -16,7 +16,10 @@ def command(result: Result) -> str:
     """
     spec = result.spec
     words = ["whybench", "run", *(["--suite", "causal"] if spec.measure == "causal" else [])]
-    words += ["--task", spec.task.name, "--method", _method(result)]
+    words += ["--task", spec.task.name]
+    # of a file made elsewhere the digest is known, its place is not
+    made = ["--attributions", f"{spec.method.name}=FILE.jsonl"] if result.elsewhere else ["--method", _method(result)]
+    words += made
     if spec.task.dataset is not None or spec.model.name != spec.task.name:
         words += ["--model", spec.model.name]
         words += ["--revision", spec.model.revision] if spec.model.revision else []

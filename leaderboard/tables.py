@@ -322,7 +322,7 @@ def _costs(result: Result) -> list[TableCell]:
     cost, coverage = result.cost, result.coverage
     if coverage is None:
         return [TableCell()] * (len(_COSTS) + 1)
-    # a control makes no explanation, and so costs nothing that could be compared
+    # a control makes no explanation, and what scores made elsewhere cost is not known
     cells = [TableCell() if cost is None else TableCell(c.text(cost), c.value(cost), c.detail(cost)) for c in _COSTS]
     share = coverage.scored / coverage.examples if coverage.examples else 0.0
     counts = ((coverage.truncated, "cut"), (coverage.left_out, "with nothing to explain left out"))
