@@ -324,7 +324,8 @@ def list_(
         sys.stdout.writelines(f"{line}\n" for line in lines_of(rows, shutil.get_terminal_size().columns))
 
 
-app.command()(cli_submit.export)
+for submission_command in (cli_submit.export, cli_submit.submit):
+    app.command()(submission_command)
 
 
 def _scores_table(explanation: Explanation) -> Table:

@@ -132,6 +132,22 @@ def _compare(stored: StoredResult, name: str, values: Mapping[int, float | None]
             )
 
 
+def compare_all(stored: StoredResult) -> None:
+    """Compute every metric of a cell of faithfulness from its curves, and compare with what stands in it.
+
+    Raises:
+        CorruptResultError: A metric of an example is not what its curves give, or they do not give it.
+    """
+    ids: list[str] = stored.examples.column("example_id").to_pylist()
+    curves = {i: one for i, one in enumerate(curves_of(stored.examples)) if one is not None}
+    for metric in metrics_named(stored.result.spec.metrics):
+        try:
+            values = _values(metric, curves, ids)
+        except NotRecordedError as error:
+            raise CorruptResultError(f"the cell {stored.result.cell!r} has {metric.name}, but {error}") from error
+        _compare(stored, metric.name, values, ids)
+
+
 def _table(examples: pa.Table, values: Mapping[str, Mapping[int, float]]) -> pa.Table:
     """The table with these metrics in place of its own."""
     table = examples.drop_columns([name for name in examples.column_names if name in METRICS])

@@ -29,6 +29,11 @@ def source_hash(*classes: type) -> str:
     return digest.hexdigest()
 
 
+def files_of(path: Path) -> list[Path]:
+    """A method's file and, as far as they are in its folder or of `NUMERICAL`, the files that it imports."""
+    return list(_with_imports([path]))
+
+
 def _with_imports(files: list[Path]) -> Iterator[Path]:
     home = files[0].resolve().parent
     pending, seen = list(files), set()
