@@ -44,5 +44,8 @@ TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
 # The labels of a next-token example: the target, and what it is explained against
 CONTRAST = ("continuation", "foil")
 
+# Of a row that was submitted: whether some of its examples were made again by someone else
+Standing = Literal["verified", "self-reported"]
+
 Measure = Literal["faithfulness", "causal"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)

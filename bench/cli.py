@@ -15,7 +15,7 @@ import typer
 
 from whybench.bench import cli_add, cli_submit
 from whybench.bench.choices import UNITS, UnitKind
-from whybench.bench.cli_methods import attributions_named, method_named, methods_named, twins_of, unread
+from whybench.bench.cli_methods import attributions_named, data_named, method_named, methods_named, twins_of, unread
 from whybench.bench.console import print_json, quiet
 from whybench.bench.errors import ParameterError, StoreError, WhybenchError
 
@@ -142,7 +142,7 @@ def run(
         methods=methods,
         model=model,
         model_revision=revision,
-        data=dict(_data(item) for item in data or []),
+        data=dict(data_named(item) for item in data or []),
         split=split,
         limit=limit,
         operator=operator,
@@ -274,16 +274,23 @@ def explain(
 
 
 @app.command()
-def leaderboard(results: Results = RESULTS, site: Site = None) -> None:
+def leaderboard(
+    results: Results = RESULTS,
+    site: Site = None,
+    submissions: Annotated[
+        Path | None, typer.Option("--submissions", help="Folder of submissions; their rows stand beside the results.")
+    ] = None,
+) -> None:
     """Render the results as a static site; nothing is computed anew."""
     from rich.console import Console
 
     from whybench.bench.store import ResultStore
+    from whybench.bench.verification import with_submissions
     from whybench.leaderboard.site import build_site
     from whybench.leaderboard.text_table import print_overview
 
     store = ResultStore(results)
-    finished, failures = store.read_all(), store.read_failures()
+    finished, failures = with_submissions(store, submissions), store.read_failures()
     index = build_site(finished, failures, site or results / "site")
     print_overview(finished, failures, Console())
     sys.stdout.write(f"\nThe page: {index.resolve()}\n")
@@ -324,7 +331,7 @@ def list_(
         sys.stdout.writelines(f"{line}\n" for line in lines_of(rows, shutil.get_terminal_size().columns))
 
 
-for submission_command in (cli_submit.export, cli_submit.submit):
+for submission_command in (cli_submit.export, cli_submit.submit, cli_submit.verify):
     app.command()(submission_command)
 
 
@@ -349,13 +356,6 @@ def _suite(name: str) -> list[str]:
     if not chosen:
         raise UnknownNameError("suite", name, {suite for suite in suites.values() if suite})
     return chosen
-
-
-def _data(text: str) -> tuple[str, Path]:
-    name, sign, path = text.partition("=")
-    if not sign or not path:
-        raise ParameterError(f"--data is {text!r}; it must be TASK=PATH, as in sst2=data/sst2.")
-    return name, Path(path)
 
 
 def _unit(text: str | None) -> UnitKind | None:

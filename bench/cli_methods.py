@@ -146,3 +146,11 @@ def method_named(text: str) -> tuple[str, dict[str, str]]:
         if not sign:
             raise ParameterError(f"--method {text!r} has {key!r} where key=value belongs (NAME:key=value,key=value).")
     return name, {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def data_named(text: str) -> tuple[str, Path]:
+    """Task and path in ``TASK=PATH``; ParameterError where it is written otherwise."""
+    name, sign, path = text.partition("=")
+    if not sign or not path:
+        raise ParameterError(f"--data is {text!r}; it must be TASK=PATH, as in sst2=data/sst2.")
+    return name, Path(path)

@@ -352,23 +352,13 @@ def _spec(
     explained: Classifier,
     operator: OperatorName,
 ) -> Spec:
-    # with the gold labels, whose order is the task's to state: accuracies hang on it
-    ids = hashlib.sha256("\n".join(f"{example.id}\t{example.label}" for example in examples).encode()).hexdigest()
     return Spec(
         method=MethodSpec(
             name=method.name,
             parameters=json.loads(json.dumps(method.parameters())),
             source=method.source_digest(),
         ),
-        task=TaskSpec(
-            name=task.name,
-            dataset=task.dataset,
-            revision=data.revision,
-            split=data.split,
-            examples=len(examples),
-            example_ids=ids,
-            options=_options(task, examples),
-        ),
+        task=task_spec(task, data, examples),
         model=model,
         operator=operator,
         unit=plan.unit or task.unit,
@@ -376,6 +366,21 @@ def _spec(
         seed=plan.seed,
         dtype=str(explained.dtype).removeprefix("torch."),
         attention_implementation=explained.attention_implementation,
+    )
+
+
+def task_spec(task: Task, data: TaskData, examples: Sequence[Example]) -> TaskSpec:
+    """What makes the examples those that they are; their labels are the model's."""
+    # with the gold labels, whose order is the task's to state: accuracies hang on it
+    ids = hashlib.sha256("\n".join(f"{example.id}\t{example.label}" for example in examples).encode()).hexdigest()
+    return TaskSpec(
+        name=task.name,
+        dataset=task.dataset,
+        revision=data.revision,
+        split=data.split,
+        examples=len(examples),
+        example_ids=ids,
+        options=_options(task, examples),
     )
 
 

@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from whybench.bench.choices import GateName
+from whybench.bench.choices import GateName, Standing
 from whybench.bench.errors import CorruptResultError, StoreError
 from whybench.bench.examples_table import completed, required
 from whybench.bench.identities import broken
@@ -58,10 +58,12 @@ class StoredResult:
     Attributes:
         folder: Where it is.
         result: The result.
+        standing: Of a result that was submitted, whether it was verified; None where it was made here.
     """
 
     folder: Path
     result: Result
+    standing: Standing | None = None
 
     @property
     def randomised(self) -> Randomised | None:

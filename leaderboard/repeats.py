@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
+from whybench.bench.choices import Standing
 from whybench.bench.schema import GateOutcome, MethodSpec, Result
 from whybench.bench.store import StoredResult
 from whybench.bench.summary import figures_of
@@ -102,7 +103,12 @@ def _as_one(cells: Sequence[StoredResult]) -> Repeated:
             "gates": gates,
         }
     )
-    return Repeated(cells[0].folder, result, cells=tuple(cells))
+    standings = {stored.standing for stored in cells}
+    # as good as the weakest of them
+    standing: Standing | None = (
+        "self-reported" if "self-reported" in standings else "verified" if "verified" in standings else None
+    )
+    return Repeated(cells[0].folder, result, standing, cells=tuple(cells))
 
 
 def _means(cells: Sequence[StoredResult], names: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -194,6 +194,8 @@ def _drawn(view: Table, part: Sequence[int]) -> RichTable:
 
 def _name(row: Row) -> Text:
     name = Text(visible(row.name))
+    if row.stored.standing:
+        name.append(f" [{row.stored.standing}]")
     if row.result.family in UNRANKED:
         return name.append(f" ({row.result.family})")
     if not row.complete:

@@ -1,0 +1,68 @@
+"""The process that a submitted method runs in: ``python -P -m whybench.bench.sandbox_child JOB REPORT_FD``.
+
+It leaves the machine's network, lets the trusted worker load what it needs, takes its own rights away, says on the
+given descriptor what is in force and closes it, and only then lets the worker touch the method.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from whybench.bench import confine
+
+ANSWER = "answer.json"
+# a worker loads what is trusted and returns what is to be done with the stranger's code
+Work = Callable[[], dict[str, Any]]
+
+
+def main() -> None:
+    """Do the job in the given folder."""
+    folder, report = Path(sys.argv[1]), int(sys.argv[2])
+    said = confine.namespaces()
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    limits = confine.Limits(**job["limits"])
+    module, _, function = job["worker"].partition(":")
+    work: Work = getattr(importlib.import_module(module), function)(job, folder)
+    said |= confine.limit(limits)
+    said |= confine.files(_readable(), [folder], said["network"])
+    os.write(report, (json.dumps(said) + "\n").encode())
+    os.close(report)
+    try:
+        answer = work()
+    except BaseException as error:  # noqa: BLE001  a stranger's code: whatever it raises is the answer
+        answer = {"error": _said(error), "memory": _is_memory(error)}
+    (folder / ANSWER).write_text(json.dumps(answer), encoding="utf-8")
+    sys.stdout.flush()
+    # threads that the method left behind are not waited for
+    os._exit(0)
+
+
+def _readable() -> list[Path]:
+    """What Python needs; not the folders around whybench's own, in which results may stand."""
+    paths = [Path(sys.prefix), Path(sys.base_prefix), *map(Path, sysconfig.get_paths().values())]
+    bench = Path(__file__).resolve().parent
+    paths += [bench, bench.parent / "methods", bench.parent / "tasks", bench.parent / "whybench"]
+    # the last ones: shared libraries, their cache, time zones, and what libraries ask about the processor
+    return paths + [Path(name) for name in ("/usr", "/lib", "/lib64", "/etc", "/proc", "/sys", "/dev")]
+
+
+def _said(error: BaseException) -> str:
+    from whybench.bench.errors import reason_of
+
+    return reason_of(error)[:2000]
+
+
+def _is_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "can't allocate memory" in text or "not enough memory" in text
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""What a stranger's code can do in its own process: nothing to the rest of the machine, and each try is said."""
+
+import os
+import socket
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from whybench.bench.confine import Limits
+from whybench.bench.errors import MethodError
+from whybench.bench.sandbox import run_apart
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="limits are those of POSIX")
+LINUX = sys.platform.startswith("linux")
+LIMITS = Limits(seconds=20, memory=2**29, file_bytes=2**20, open_files=64)
+
+
+def apart(tmp_path, code, limits=LIMITS, numbers=None, **job):
+    path = tmp_path / "strange.py"
+    path.write_text(textwrap.dedent(code), encoding="utf-8")
+    return run_apart("whybench.tests.bench.sandbox_stub:work", job, {"strange.py": path}, limits, numbers)
+
+
+def test_an_answer_comes_back_with_what_was_in_force(tmp_path):
+    found = apart(tmp_path, "answer = {'a': 1}")
+    assert (found.value, found.numbers) == ({"a": 1}, b"")
+    assert set(found.protections) == {"network", "processes", "memory", "time", "files", "programs"}
+
+
+def test_it_sees_no_secret_of_the_environment_and_no_home(tmp_path, monkeypatch):
+    for name in ("HF_TOKEN", "WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "SOMETHING"):
+        monkeypatch.setenv(name, "secret")
+    found = apart(tmp_path, "import os; answer = dict(os.environ)")
+    assert "secret" not in found.value.values()
+    assert found.value["HF_HUB_OFFLINE"] == "1"
+    assert found.value["HOME"] != os.environ.get("HOME")
+    assert not Path(found.value["HOME"]).exists()
+
+
+def test_it_has_no_network(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(MethodError, match=r"Error: .*(strange\.py|socket\.py|confine\.py), line"):
+            apart(tmp_path, f"import socket; socket.create_connection(('127.0.0.1', {port}), 2)")
+        server.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+@pytest.mark.parametrize(
+    "how", ["open(outside, 'w')", "import os; os.mkdir(outside)", "import os; os.symlink('x', outside)"]
+)
+def test_it_writes_nowhere_else(how, tmp_path):
+    outside = tmp_path / "outside"
+    with pytest.raises(MethodError, match="PermissionError"):
+        apart(tmp_path, how, outside=str(outside))
+    assert not os.path.lexists(outside)
+
+
+def test_it_writes_into_its_own_folder_up_to_a_size(tmp_path):
+    assert apart(tmp_path, "open('x', 'w').write('1'); answer = {'x': open('x').read()}").value == {"x": "1"}
+    with pytest.raises(MethodError, match="File too large"):
+        apart(tmp_path, "open('x', 'wb').write(bytes(2**21))")
+
+
+@pytest.mark.skipif(not LINUX, reason="Landlock is Linux's")
+def test_it_cannot_read_what_others_left(tmp_path):
+    (tmp_path / "secret").write_text("42")
+    with pytest.raises(MethodError, match="PermissionError"):
+        apart(tmp_path, "open(outside)", outside=str(tmp_path / "secret"))
+
+
+@pytest.mark.skipif(not LINUX, reason="the limit of data is Linux's")
+def test_it_has_only_so_much_memory(tmp_path):
+    with pytest.raises(MethodError, match=r"may have 0.5 GiB of memory, and needed more. MemoryError"):
+        apart(tmp_path, "x = []\nwhile True: x.append(bytearray(2**26))")
+
+
+def test_it_has_only_so_much_time(tmp_path):
+    began = time.monotonic()
+    with pytest.raises(MethodError, match=r"had not finished after 1\.5 s, and was ended"):
+        apart(tmp_path, "import time; time.sleep(60)", Limits(seconds=1.5))
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("how", ["subprocess.run(['true'])", "os.execv('/bin/true', ['true'])"])
+def test_it_starts_no_program(how, tmp_path):
+    with pytest.raises(MethodError, match="PermissionError"):
+        apart(tmp_path, f"import os, subprocess; {how}")
+
+
+def test_what_it_forks_ends_with_it(tmp_path):
+    code = """
+        import os, time
+        if os.fork() == 0:
+            os.setsid()
+            time.sleep(60)
+        answer = {"pid": 1}
+    """
+    threads = threading.active_count()
+    began = time.monotonic()
+    try:
+        found = apart(tmp_path, code)
+    except MethodError as error:
+        # where there are no namespaces it may not fork at all
+        assert "starts no program" in str(error)
+    else:
+        assert "namespace" in found.protections["processes"]
+    assert time.monotonic() - began < 10
+    assert threading.active_count() == threads
+
+
+def test_it_may_print_as_much_as_it_likes(tmp_path):
+    found = apart(tmp_path, "print('x' * 3_000_000); answer = {}")
+    assert found.printed > 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import os; print('bye'); os._exit(0)", r"ended without an answer \(exit code 0\). Last printed: 'bye'"),
+        ("import os; os._exit(7)", "exit code 7"),
+        ("import ctypes; ctypes.string_at(0)", "SIGSEGV"),
+        ("raise SystemExit", "SystemExit"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("1 / 0", r"ZeroDivisionError: division by zero \(strange.py, line 1"),
+        ("answer = [1]", "it is no object"),
+        ("answer = {'a': float('nan')}", "holds NaN"),
+        ("answer = {'a': object()}", "ended without an answer|cannot be read"),
+        ("answer = {'a': 'x' * 2**20}", "ended without an answer|cannot be read"),
+        ("import os; os.symlink('/etc/passwd', 'answer.json'); os._exit(0)", "without an answer"),
+        ("import os; os.mkfifo('answer.json'); os._exit(0)", "without an answer"),
+        (
+            "import os, pickle; open('answer.json', 'wb').write(pickle.dumps(1)); os._exit(0)",
+            "cannot be read: it is not",
+        ),
+        ("f = lambda: f(); f()", "RecursionError"),
+    ],
+)
+def test_every_way_to_end_is_said(code, said, tmp_path):
+    with pytest.raises(MethodError, match=said):
+        apart(tmp_path, code)
+
+
+def test_numbers_have_to_be_as_many_as_were_asked_for(tmp_path):
+    code = "open('n', 'wb').write(bytes({})); answer = {{}}"
+    assert apart(tmp_path, code.format(16), numbers=("n", 16)).numbers == bytes(16)
+    for size in (15, 17):
+        with pytest.raises(MethodError, match="no 16 bytes of numbers"):
+            apart(tmp_path, code.format(size), numbers=("n", 16))
+
+
+def test_without_the_kernels_help_python_refuses_and_says_that_this_is_weaker(tmp_path):
+    """In a process of its own, as a hook stays."""
+    import subprocess
+
+    code = f"""
+import sys
+from pathlib import Path
+from whybench.bench import confine
+
+confine._landlock = lambda *_: None
+inside = Path({str(tmp_path)!r}) / "in"
+inside.mkdir()
+said = confine.files([], [inside], "refused in Python only")
+assert "Python only" in said["files"] and "Python only" in said["programs"], said
+(inside / "x").write_text("fine")
+import os, socket, subprocess
+for bad in (
+    lambda: (inside.parent / "y").write_text("bad"),
+    lambda: os.rename(inside.parent / "there", inside / "here"),
+    lambda: socket.socket().connect(("127.0.0.1", 9)),
+    lambda: subprocess.run(["true"]),
+    lambda: os.fork(),
+):
+    try:
+        bad()
+    except PermissionError as error:
+        continue
+    raise SystemExit("it could")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
