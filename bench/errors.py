@@ -148,7 +148,15 @@ class StoreError(WhybenchError):
 
 
 class CorruptResultError(StoreError):
-    """A result folder whose files are missing, changed or not valid."""
+    """A result folder whose files are missing, changed or not valid.
+
+    Attributes:
+        reason: What is wrong, without the folder's place and advice for its owner.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 def reason_of(error: BaseException) -> str:

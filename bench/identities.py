@@ -81,6 +81,9 @@ def _example(probability: float, units: int, curves: Curves) -> Iterator[str]:
         if len(k) != len(p) or (np.diff(k) <= 0).any() or (len(k) and not 0 <= k[0] <= k[-1] <= n):
             yield f"the curve {name!r} has {len(p)} probabilities at k = {k.tolist()}; k must ascend within 0 to {n}"
             return
+    if len(curves.removed_flipped) != len(curves.removed_k):
+        yield f"removed_flipped has {len(curves.removed_flipped)} entries for {len(curves.removed_k)} sizes"
+        return
     for name, row in (
         ("removed_p", curves.removed_p),
         ("kept_p", curves.kept_p),

@@ -126,9 +126,11 @@ def _compare(stored: StoredResult, name: str, values: Mapping[int, float | None]
         written = column[i]
         same = written is value if written is None or value is None else abs(written - value) <= TOLERANCE
         if not same:
+            reason = f"example {ids[i]!r} has {name} = {written}, and its curves give {value}"
             raise CorruptResultError(
-                f"the result folder {str(stored.folder)!r} is damaged: example {ids[i]!r} has {name} = {written}, and "
-                f"its curves give {value}. Move it away and run again to make it anew; nothing was changed."
+                f"the result folder {str(stored.folder)!r} is damaged: {reason}. Move it away and run again to make it "
+                "anew; nothing was changed.",
+                reason,
             )
 
 

@@ -22,8 +22,8 @@ def work(job: Mapping[str, Any], folder: Path) -> Callable[[], dict[str, Any]]:
     """Load the model and encode the examples; what is returned runs the method.
 
     The job has the ``model`` (``kind``, ``source``, ``revision``, ``device``, ``dtype``), the ``examples``, the
-    ``target`` of each, ``unit`` and ``operator``, the ``seed``, and the ``method``, a name or a file in the folder, with
-    its ``parameters``. The scores are written as float64, ``[examples, tokens]``.
+    ``target`` of each, ``unit`` and ``operator``, the ``seed``, and the ``method``, a name or a file in the folder,
+    with its ``parameters``. The scores are written as float64, ``[examples, tokens]``.
     """
     model = job["model"]
     kind = MODELS[model["kind"]]

@@ -283,7 +283,8 @@ def _folders(parent: Path) -> Iterator[Path]:
 def _corrupt(folder: Path, reason: str) -> CorruptResultError:
     return CorruptResultError(
         f"the result folder {str(folder)!r} is damaged: {reason}. Move it away and run again to make it anew; "
-        "nothing was changed."
+        "nothing was changed.",
+        reason,
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from whybench.bench.choices import CONTRAST
 from whybench.bench.conformance import Finding, Found, Report
-from whybench.bench.errors import SubmissionError, WhybenchError, reason_of
+from whybench.bench.errors import CorruptResultError, SubmissionError, WhybenchError, reason_of
 from whybench.bench.identities import TOLERANCE
 from whybench.bench.recovery import RECOVERY, Evidence
 from whybench.bench.rescore import compare_all
@@ -103,15 +103,19 @@ def _tables(candidate: Candidate, found: Found) -> None:
         check_table(stored)
         if (wrong := next(_wrong_rows(stored), None)) is not None:
             found.fail(f"{stored.result.cell}: {wrong}.")
-    found.facts["rows"] = sum(stored.examples.num_rows for stored in candidate.cells) if not found.failures else 0
+    found.facts["rows"] = sum(stored.columns(["example_id"]).num_rows for stored in candidate.cells)
 
 
 def _figures(candidate: Candidate, found: Found) -> None:
     """All identities hold, and every figure is what the recorded curves and rankings give."""
     for stored in candidate.cells:
-        # reading it checks the identities
-        _ = stored.examples
-        compare_all(stored)
+        try:
+            # to read it is to check the identities
+            _ = stored.examples
+            compare_all(stored)
+        except CorruptResultError as error:
+            found.fail(f"{stored.result.cell}: {error.reason}.")
+            continue
         for wrong in _wrong_figures(stored):
             found.fail(f"{stored.result.cell}: {wrong}.")
             break
@@ -203,6 +207,9 @@ def _wrong_recovery(
                     yield f"example {row['example_id']!r:.80} has {name} and no evidence"
             continue
         known, scores = _evidence(row), np.array(row["unit_scores"])
+        if not all(part.any() for part in known.sufficient):
+            yield f"example {row['example_id']!r:.80} has a sufficient set without a unit"
+            return
         if any(len(part) != len(scores) for part in (known.units, known.necessary, known.distractor)):
             yield f"example {row['example_id']!r:.80} says of {len(known.units)} units whether they are evidence"
             return

@@ -1,0 +1,476 @@
+"""Submissions: packed whole or not at all, all that is missing said at once, verified by making some of it again."""
+
+import json
+import shutil
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from whybench import load_method
+from whybench.bench.attributions import exported, load_attributions
+from whybench.bench.cli import main
+from whybench.bench.confine import Limits
+from whybench.bench.conformance import Found
+from whybench.bench.errors import StoreError, SubmissionError
+from whybench.bench.store import ResultStore
+from whybench.bench.submission import Tolerance, draft, read_about, write
+from whybench.bench.submission_checks import Candidate, check_statically, static_report
+from whybench.bench.submission_files import read_submission
+from whybench.bench.verification import (
+    record_of,
+    standing_of,
+    submitted_results,
+    together,
+    with_submissions,
+    write_record,
+)
+from whybench.bench.verify import Setting, Verified, inputs, rescored, verify
+from whybench.leaderboard.site import build_site
+from whybench.leaderboard.text_table import print_overview
+from whybench.tests.bench.submissions import ABOUT, METHOD, contents, lay_out, method_file, packed, results, seal
+
+# of a failing report the first reason
+SETTING = Setting(examples=2, seed=3, limits=Limits(seconds=120))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with the method's file, results and the submission; not to be changed."""
+    home = tmp_path_factory.mktemp("made")
+    packed(home)
+    return home
+
+
+@pytest.fixture
+def home(made, tmp_path):
+    shutil.copytree(made, tmp_path / "home")
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def folder(home):
+    (one,) = (home / "submissions").iterdir()
+    return one
+
+
+def reason(report):
+    """The first failed check, and why."""
+    return next((f"{one.check}: {one.reason}" for one in report.findings if one.status == "failed"), "")
+
+
+def rewritten(folder, change):
+    """The submission with its files changed in place and all digests made right."""
+    files = contents(folder)
+    files = {name: content for name, content in files.items() if content is not None}
+    change(files)
+    seal(files)
+    shutil.rmtree(folder)
+    return lay_out(folder, files)
+
+
+def one_file(files, end):
+    (name,) = (name for name in files if name.endswith(end))
+    return name
+
+
+# ---- packing ----
+
+
+def test_a_submission_is_whole(made):
+    (folder,) = (made / "submissions").iterdir()
+    found = read_submission(folder)
+    (stored,) = found.cells
+    assert sorted(contents(folder)) == sorted(
+        ["cells", "method", "method/gradient_norm.py", "submission.json", f"cells/{stored.result.cell}"]
+        + [f"cells/{stored.result.cell}/{name}" for name in ("examples.parquet", "manifest.json", "result.json")]
+    )
+    assert folder.name == f"gradient_norm--{found.digest[:12]}"
+    assert found.submission.about.authors == ("Ada Example",)
+    assert found.submission.about.paper is None
+    assert static_report(folder).passed
+    # it is a results folder, too
+    assert [one.result.cell for one in ResultStore(folder).read_all()] == [stored.result.cell]
+
+
+def test_all_that_is_missing_is_said_at_once_and_nothing_is_written(home):
+    store, path = ResultStore(home / "results"), str(home / "gradient_norm.py")
+    one = draft(store, "another", {}, {"code": "ftp://x", "authors": [], "licence": "MIT"})
+    assert [line.split(":")[0] for line in one.missing] == ["authors", "paper", "code", "results"]
+    assert "has no finished cell of another" in one.missing[-1]
+    before = contents(home)
+    with pytest.raises(SubmissionError, match="not complete: authors"):
+        write(one, home / "out", Tolerance())
+    assert contents(home) == before
+    assert draft(store, path, {}, ABOUT).missing == []
+    assert draft(store, path, {"power": "1.0"}, ABOUT).missing == []
+    assert "with power=2" in draft(store, path, {"power": "2"}, ABOUT).missing[0]
+    assert "Give its file in place of its name" in draft(store, "gradient_norm", {}, ABOUT).missing[0]
+    with pytest.raises(StoreError, match="no results folder"):
+        draft(ResultStore(home / "nowhere"), path, {}, ABOUT)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda path: path.write_text(path.read_text() + "# another\n"), "made by another version of gradient_norm"),
+        (
+            lambda path: path.write_text(path.read_text().replace("(Method)", "(Nothing)")),
+            "a method that can be loaded",
+        ),
+        (lambda path: path.write_text("def broken(:"), "a file of Python"),
+        (lambda path: path.write_text("#" * 300_000), "a smaller file"),
+        (lambda path: path.unlink(), "there is no file"),
+        (
+            lambda path: (
+                path.with_name("_mine.py").write_text(""),
+                path.write_text("import _mine\n" + path.read_text()),
+            ),
+            "imports _mine.py beside it",
+        ),
+    ],
+)
+def test_the_method_has_to_be_what_made_the_results(change, said, home):
+    path = home / "gradient_norm.py"
+    change(path)
+    (missing,) = draft(ResultStore(home / "results"), str(path), {}, ABOUT).missing
+    assert said in missing
+
+
+def test_yardsticks_are_not_submitted(tmp_path):
+    store = results(tmp_path / "results", load_method("random"))
+    assert "random is a yardstick" in draft(store, "random", {}, ABOUT).missing[0]
+
+
+def test_nothing_that_is_there_is_overwritten_and_nothing_half_is_left(home, monkeypatch):
+    store, path = ResultStore(home / "results"), str(home / "gradient_norm.py")
+    before = contents(home)
+    with pytest.raises(SubmissionError, match="is there already"):
+        write(draft(store, path, {}, ABOUT), home / "submissions", Tolerance())
+    assert contents(home) == before
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(SubmissionError, match="No space left"):
+        write(draft(store, path, {}, ABOUT), home / "other", Tolerance())
+    assert list((home / "other").iterdir()) == []
+
+
+def test_who_and_what_is_read_from_toml_and_json(tmp_path):
+    for name, text in (
+        ("a.toml", 'authors = ["A"]\nlicence = "MIT"\n'),
+        ("a.json", '{"authors": ["A"], "licence": "MIT"}'),
+    ):
+        (tmp_path / name).write_text(text)
+        assert read_about(tmp_path / name) == {"authors": ["A"], "licence": "MIT"}
+    for name, text, said in (
+        ("b.toml", "x = [", "cannot be read"),
+        ("b.json", '{"authors": NaN}', "holds NaN"),
+        ("c.toml", "colour = 1", "has 'colour'; it may have authors"),
+        ("d.json", "[1]", "no names at all"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(SubmissionError, match=said):
+            read_about(tmp_path / name)
+
+
+# ---- the static checks: what a cheat would change, and hide ----
+
+
+def changed_result(files, change):
+    name = one_file(files, "result.json")
+    result = json.loads(files[name])
+    change(result)
+    files[name] = json.dumps(result).encode()
+
+
+def changed_table(files, column, change):
+    name = one_file(files, ".parquet")
+    table = pq.read_table(pa.BufferReader(files[name]))
+    place, values = table.column_names.index(column), table.column(column).to_pylist()
+    change(values)
+    table = table.set_column(place, column, pa.array(values, type=table.schema.field(column).type))
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    files[name] = sink.getvalue().to_pybytes()
+
+
+def put(values, place, value):
+    values[place] = value
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda r: r["figures"]["comprehensiveness"].update(mean=0.482), "figures: .*comprehensiveness"),
+        (lambda r: r["figures"]["comprehensiveness"].update(high=0.9), "comprehensiveness has as its high 0.9"),
+        (lambda r: r.update(accuracy=0.5), "tables: .*accuracy over its examples is 1.0, the result's 0.5"),
+        (lambda r: r.update(bound="floor"), "results: .*yardstick"),
+        (lambda r: r.update(family="reference"), "results: .*yardstick"),
+        (lambda r: r.update(label="efficient_attention"), "results: .*another method's"),
+        (lambda r: r.update(elsewhere=True), "results: .*a cost"),
+        (lambda r: r["spec"].update(seed=1), "results: .*the cell is named"),
+        (lambda r: r["coverage"].update(truncated=1), "tables: .*texts that were cut"),
+        (lambda r: r.update(signed="yes"), "results: .*signed: Input should be a valid boolean"),
+        (lambda r: r.update(status="failed", error="x"), "results: .*not finished"),
+    ],
+)
+def test_a_changed_result_is_found_though_its_digests_are_right(change, said, folder):
+    rewritten(folder, lambda files: changed_result(files, change))
+    report = static_report(folder)
+    with pytest.raises(AssertionError, match=said):
+        raise AssertionError(reason(report))
+
+
+@pytest.mark.parametrize(
+    ("column", "change", "said"),
+    [
+        ("comprehensiveness", lambda v: put(v, 0, 0.4), "figures: .*comprehensiveness"),
+        ("removed_p", lambda v: put(v[0], 2, 0.3), "figures: "),
+        ("unit_scores", lambda v: v[0].reverse(), "figures: "),
+        ("example_id", lambda v: put(v, 0, v[1]), "tables: .*stands twice"),
+        ("example_id", lambda v: put(v, 0, "mine"), "tables: .*not those of the spec"),
+        ("label", lambda v: put(v, 0, 1 - v[0]), "tables: .*not those of the spec"),
+        ("evidence", lambda v: v[0].reverse(), "figures: .*its ranking gives"),
+        ("unit_ends", lambda v: put(v[0], 0, 10_000), "tables: .*not in its text"),
+        ("error", lambda v: put(v, 0, "no"), "tables: .*not those that the result names"),
+        ("token_scores", lambda v: v[0].pop(), "tables: .*scores for"),
+        ("unit_scores", lambda v: put(v[0], 0, float("nan")), "tables: .*has the score nan"),
+        ("kept_k", lambda v: put(v[0], 0, None), "tables: .*a list with a gap"),
+        ("removed_flipped", lambda v: v[0].pop(), "figures: .*removed_flipped has"),
+    ],
+)
+def test_a_changed_table_is_found_though_its_digests_are_right(column, change, said, folder):
+    rewritten(folder, lambda files: changed_table(files, column, change))
+    report = static_report(folder)
+    with pytest.raises(AssertionError, match=said):
+        raise AssertionError(reason(report))
+
+
+def test_a_changed_file_is_found_by_its_digest(folder):
+    (folder / "method" / "gradient_norm.py").write_text("print('other')")
+    assert "digests: method/gradient_norm.py is not the file that was submitted" in reason(static_report(folder))
+
+
+def test_tolerances_have_an_upper_end(folder):
+    def change(files):
+        head = json.loads(files["submission.json"])
+        head["tolerance"]["maps"] = 1e9
+        files["submission.json"] = json.dumps(head).encode()
+
+    rewritten(folder, change)
+    assert "schema: submission.json: tolerance.maps" in reason(static_report(folder))
+
+
+# ---- verifying ----
+
+
+@pytest.fixture(scope="module")
+def verified(made):
+    (folder,) = (made / "submissions").iterdir()
+    return verify(folder, SETTING)
+
+
+def test_an_honest_submission_is_verified(verified):
+    assert verified.passed, reason(verified.report)
+    assert verified.differences["maps"] == 0
+    assert verified.differences["figures"] < 1e-6
+    assert [one.check for one in verified.report.findings][-4:] == [
+        "inputs, xor_cues",
+        "maps, xor_cues",
+        "rescored, xor_cues",
+        "process",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("** self.power", "** 2", "the maps differ by"),
+    ],
+)
+def test_another_method_than_the_one_that_made_the_maps_is_found(old, new, said, folder):
+    def change(files):
+        text = files["method/gradient_norm.py"].decode()
+        files["method/gradient_norm.py"] = text.replace(old, new).encode()
+        assert files["method/gradient_norm.py"].decode() != text
+
+    rewritten(folder, change)
+    found = verify(folder, replace(SETTING, examples=1))
+    assert not found.passed
+    assert said in " ".join(one.reason for one in found.report.findings)
+    with pytest.raises(SubmissionError, match="only a submission"):
+        write_record(found, SETTING)
+
+
+def test_other_inputs_than_the_tasks_are_found(folder):
+    candidate = Candidate(folder)
+    assert check_statically(candidate).passed
+    (stored,) = candidate.cells
+
+    def found(stored, **columns):
+        table = stored.examples
+        for name, value in columns.items():
+            place = table.column_names.index(name)
+            values = [value(one) for one in table.column(name).to_pylist()]
+            table = table.set_column(place, name, pa.array(values, type=table.schema.field(name).type))
+        vars(stored)["examples"] = table
+        noted = Found()
+        inputs(stored, SETTING, noted)
+        vars(stored).pop("examples")
+        return " ".join(noted.failures)
+
+    assert found(stored) == ""
+    assert "another text" in found(stored, text=lambda text: text.replace("a", "e"))
+    assert "another tokens" in found(stored, tokens=lambda row: row[::-1])
+    assert "another units" in found(stored, unit_starts=lambda row: [0, *row[1:-1], 0])
+    assert "not the model's predictions" in found(stored, target=lambda target: 1 - target)
+    assert "units that are evidence" in found(stored, distractor=lambda row: row and [not one for one in row])
+    spec = stored.result.spec
+    for update, said in (
+        ({"model": spec.model.model_copy(update={"weights": "0" * 64})}, "weights of xor_cues have another digest"),
+        ({"task": spec.task.model_copy(update={"revision": "1"})}, "task's revision is"),
+        ({"attention_implementation": "eager2"}, "attention of xor_cues is"),
+    ):
+        other = replace(stored, result=stored.result.model_copy(update={"spec": spec.model_copy(update=update)}))
+        assert said in found(other)
+
+
+def test_other_curves_and_figures_than_the_maps_have_are_found(folder):
+    candidate = Candidate(folder)
+    assert check_statically(candidate).passed
+    (stored,) = candidate.cells
+    rerun = inputs(stored, SETTING, Found())
+    submitted = candidate.submitted()
+
+    def found(column, change):
+        table = rerun.stored.examples
+        values = table.column(column).to_pylist()
+        for row, value in enumerate(values):
+            values[row] = change(value)
+        array = pa.array(values, type=table.schema.field(column).type)
+        vars(stored)["examples"] = table.set_column(table.column_names.index(column), column, array)
+        noted, made = Found(), Verified(check_statically(candidate), submitted)
+        rescored(made, rerun, noted)
+        vars(stored)["examples"] = table
+        return " ".join(noted.failures), made.differences["figures"]
+
+    said, largest = found("kept_p", lambda row: [row[0] + 0.002, *row[1:]])
+    assert "kept_p differs by 0.002" in said
+    assert np.isclose(largest, 0.002, atol=1e-5)
+    assert found("kept_p", lambda row: [row[0] + 0.0005, *row[1:]])[0] == ""
+    assert "deletion_auc differs by" in found("deletion_auc", lambda value: value + 0.01)[0]
+    assert "kept_p, it should have" in found("kept_p", lambda row: row[1:])[0]
+
+
+def test_scores_made_elsewhere_are_checked_and_stay_self_reported(home):
+    store = ResultStore(home / "results")
+    path = home / "mine.jsonl"
+    path.write_text("\n".join(exported(store.read_all()[0])))
+    results(home / "given", load_attributions(path))
+    one = draft(ResultStore(home / "given"), "mine", {}, ABOUT)
+    assert one.missing == []
+    folder = write(one, home / "submissions", Tolerance())
+    found = verify(folder, SETTING)
+    assert found.report.passed, reason(found.report)
+    assert not found.passed
+    assert [one.status for one in found.report.findings if one.check.startswith("maps")] == ["skipped"]
+    assert standing_of(folder, found.submitted.digest) == "self-reported"
+
+
+# ---- the record, and the board ----
+
+
+def test_a_record_makes_rows_verified_until_the_submission_changes(home, folder, verified, capsys):
+    root = folder.parent
+    assert [one.standing for one in submitted_results(root)] == ["self-reported"]
+    moved = replace(verified.submitted, folder=folder)
+    path = write_record(Verified(verified.report, moved, verified.differences, verified.protections), SETTING)
+    assert path == record_of(folder)
+    assert path.name == f"{folder.name}.verified.json"
+    assert json.loads(path.read_text())["seed"] == 3
+    (stored,) = rows = submitted_results(root)
+    assert stored.standing == "verified"
+    build_site(rows, [], home / "site")
+    assert "· verified" in (home / "site" / "index.html").read_text(encoding="utf-8")
+    (page,) = (home / "site" / "methods").iterdir()
+    assert "were made again, with the same maps" in page.read_text(encoding="utf-8")
+
+    from rich.console import Console
+
+    print_overview(rows, [], Console(width=160))
+    assert "gradient_norm [verified]" in capsys.readouterr().out
+
+    rewritten(folder, lambda files: changed_result(files, lambda result: result.update(summary="Another.")))
+    assert [one.standing for one in submitted_results(root)] == ["self-reported"]
+    path.write_text("{}")
+    with pytest.raises(SubmissionError, match="no record of a verification"):
+        submitted_results(root)
+
+
+def test_a_cell_that_was_made_here_needs_no_ones_word(home, folder):
+    own = ResultStore(home / "results").read_all()
+    rows = together(own, submitted_results(folder.parent))
+    assert [one.standing for one in rows] == [None]
+    assert [one.standing for one in with_submissions(ResultStore(home / "no"), folder.parent)] == ["self-reported"]
+    with pytest.raises(StoreError, match="no folder of submissions"):
+        with_submissions(ResultStore(home / "results"), home / "nowhere")
+    (folder / "evil.pkl").write_bytes(b"x")
+    with pytest.raises(SubmissionError, match=f"the submission '{folder.name}': it holds 'evil.pkl'"):
+        submitted_results(folder.parent)
+
+
+def run_main(monkeypatch, *arguments):
+    """The command line in this process: its exit code."""
+    monkeypatch.setattr(sys, "argv", ["whybench", *map(str, arguments)])
+    try:
+        main()
+    except SystemExit as stopped:
+        return stopped.code or 0
+    return 0
+
+
+def test_the_commands(home, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+    assert run_main(monkeypatch, "submit", "gradient_norm.py", "--out", "new") == 2
+    said = capsys.readouterr().err
+    assert all(f"  - {name}: " in said for name in ("authors", "paper", "code", "licence"))
+    assert not (home / "new").exists()
+    (home / "about.toml").write_text('authors = ["A"]\npaper = "none"\ncode = "https://example.org"\n')
+    given = ["submit", "gradient_norm.py", "--about", "about.toml", "--licence", "MIT", "--out", "new"]
+    assert run_main(monkeypatch, *given, "--map-tolerance", "0.5") == 2
+    assert "at most 0.01" in capsys.readouterr().err
+    assert run_main(monkeypatch, *given, "--json") == 0
+    (made,) = json.loads(capsys.readouterr().out)
+    assert run_main(monkeypatch, "leaderboard", "--results", "none", "--submissions", "new") == 0
+    assert "[self-reported]" in capsys.readouterr().out
+    checked = ["verify", made["folder"], "--examples", "1", "--seed", "1"]
+    assert run_main(monkeypatch, *checked, "--json", "--write") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["verified"], answer["record"]) == (True, f"{(home / made['folder']).resolve()}.verified.json")
+    (home / made["folder"] / "x").write_text("x")
+    assert run_main(monkeypatch, *checked, "--markdown") == 1
+    assert "| layout |" in capsys.readouterr().out
+    assert run_main(monkeypatch, "verify", "nowhere") == 2
+    assert run_main(monkeypatch, *checked, "--json", "--markdown") == 2
+    assert run_main(monkeypatch, *checked[:2], "--examples", "0") == 2
+
+
+def test_the_method_cannot_read_the_maps_that_it_is_held_against(tmp_path, folder):
+    """Nor any other file of the submission: one that could would have only to copy them."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("Landlock is Linux's")
+    table = next(folder.rglob("*.parquet"))
+    method_file(tmp_path, METHOD.replace("return classifier", f"open({str(table)!r}, 'rb'); return classifier"))
+
+    def change(files):
+        files["method/gradient_norm.py"] = (tmp_path / "gradient_norm.py").read_bytes()
+
+    rewritten(folder, change)
+    found = verify(folder, replace(SETTING, examples=1))
+    assert any("PermissionError" in one.reason for one in found.report.findings)
