@@ -48,6 +48,8 @@ ALLOWED: tuple[tuple[re.Pattern[str], int], ...] = (
     (re.compile(r"method/[A-Za-z0-9_]{1,60}\.py"), MAX_SOURCE_BYTES),
 )
 _DEEPEST = 2
+_DTYPES = ("float32", "bfloat16", "float16")
+_SPLIT = re.compile(r"[A-Za-z0-9_](?:\.?[A-Za-z0-9_\[\]:%+-]){0,99}")
 # of one table, by what its footer says and by what comes out of it
 MAX_ROWS, MAX_VALUES, MAX_TABLE_BYTES = 200_000, 50_000_000, 2**30
 _ROWS_AT_ONCE = 256
@@ -160,6 +162,9 @@ def read_cell(files: dict[str, Path], submission: Submission, listed: SubmittedC
             result.family in ("reference", "control") or result.bound is not None,
             "it is a yardstick, and those are ours",
         ),
+        (result.spec.dtype not in _DTYPES, f"its dtype is {result.spec.dtype[:80]!r}"),
+        # it may become part of a path
+        (not _SPLIT.fullmatch(result.spec.task.split), f"its split is {result.spec.task.split[:80]!r}"),
         (result.elsewhere != submission.elsewhere, "it and the submission differ in whether it was made elsewhere"),
     ):
         if wrong:

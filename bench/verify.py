@@ -22,10 +22,11 @@ from whybench.bench.classifier import Classifier
 from whybench.bench.confine import Limits
 from whybench.bench.conformance import Finding, Found, Report
 from whybench.bench.engine import ForwardEngine
-from whybench.bench.errors import MethodError, ParameterError, WhybenchError, reason_of
+from whybench.bench.errors import MethodError, ParameterError, UnknownNameError, WhybenchError, reason_of
 from whybench.bench.examples_table import curves_of, evidence_columns
 from whybench.bench.gates import difference
 from whybench.bench.labels import in_model_order
+from whybench.bench.listing import names
 from whybench.bench.metrics import metrics_named
 from whybench.bench.operators import operator_for
 from whybench.bench.recovery import Evidence
@@ -166,6 +167,9 @@ def _cell(made: Verified, stored: StoredResult, setting: Setting) -> list[Findin
 def inputs(stored: StoredResult, setting: Setting, found: Found) -> _Rerun | None:
     """Task, data, model and examples are those that the spec names, and the table's texts and tokens are theirs."""
     result, spec = stored.result, stored.result.spec
+    # never a file, which a name that ends in .py would be
+    if spec.task.name not in names("task"):
+        raise UnknownNameError("task", spec.task.name, names("task"))
     task = load_task(spec.task.name)
     source = setting.model or task.default_model
     revision = None if setting.model else task.default_model_revision

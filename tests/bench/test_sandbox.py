@@ -74,6 +74,21 @@ def test_it_cannot_read_what_others_left(tmp_path):
         apart(tmp_path, "open(outside)", outside=str(tmp_path / "secret"))
 
 
+@pytest.mark.skipif(not LINUX, reason="Landlock is Linux's")
+def test_it_cannot_ask_the_process_that_started_it(tmp_path):
+    code = f"""
+        found = []
+        for name in ("environ", "mem", "fd/0", "fd/1", "maps"):
+            try:
+                open("/proc/{os.getpid()}/" + name, "rb").read(1)
+                found.append(name)
+            except OSError:
+                pass
+        answer = {{"found": found}}
+    """
+    assert apart(tmp_path, code).value == {"found": []}
+
+
 @pytest.mark.skipif(not LINUX, reason="the limit of data is Linux's")
 def test_it_has_only_so_much_memory(tmp_path):
     with pytest.raises(MethodError, match=r"may have 0.5 GiB of memory, and needed more. MemoryError"):

@@ -15,7 +15,8 @@ from whybench.bench.attributions import exported, load_attributions
 from whybench.bench.cli import main
 from whybench.bench.confine import Limits
 from whybench.bench.conformance import Found
-from whybench.bench.errors import StoreError, SubmissionError
+from whybench.bench.errors import StoreError, SubmissionError, UnknownNameError
+from whybench.bench.schema import Spec
 from whybench.bench.store import ResultStore
 from whybench.bench.submission import Tolerance, draft, read_about, write
 from whybench.bench.submission_checks import Candidate, check_statically, static_report
@@ -187,6 +188,17 @@ def changed_result(files, change):
     result = json.loads(files[name])
     change(result)
     files[name] = json.dumps(result).encode()
+    old, new = name.split("/")[1], result["cell"]
+    if new != old:
+        for file in [file for file in files if old in file]:
+            files[file.replace(old, new)] = files.pop(file)
+        files["submission.json"] = files["submission.json"].replace(old.encode(), new.encode())
+
+
+def renamed(result, change):
+    """A changed spec, with the cell's name that is then right."""
+    change(result["spec"])
+    result["cell"] = Spec.model_validate(result["spec"]).cell()
 
 
 def changed_table(files, column, change):
@@ -218,6 +230,8 @@ def put(values, place, value):
         (lambda r: r["coverage"].update(truncated=1), "tables: .*texts that were cut"),
         (lambda r: r.update(signed="yes"), "results: .*signed: Input should be a valid boolean"),
         (lambda r: r.update(status="failed", error="x"), "results: .*not finished"),
+        (lambda r: renamed(r, lambda spec: spec.update(dtype="load")), "results: .*its dtype is 'load'"),
+        (lambda r: renamed(r, lambda spec: spec["task"].update(split="../x")), "results: .*its split is '../x'"),
     ],
 )
 def test_a_changed_result_is_found_though_its_digests_are_right(change, said, folder):
@@ -339,6 +353,25 @@ def test_other_inputs_than_the_tasks_are_found(folder):
     ):
         other = replace(stored, result=stored.result.model_copy(update={"spec": spec.model_copy(update=update)}))
         assert said in found(other)
+
+
+def test_a_task_is_never_a_file(folder, monkeypatch, tmp_path):
+    """A pull request may bring any file; verifying imports none of them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evil.py").write_text("raise SystemExit('it ran')")
+
+    def change(result):
+        result["spec"]["task"]["name"] = "evil.py"
+
+    candidate = Candidate(folder)
+    assert check_statically(candidate).passed
+    (stored,) = candidate.cells
+    data = stored.result.model_dump(mode="json")
+    change(data)
+    spec = type(stored.result.spec).model_validate(data["spec"])
+    other = replace(stored, result=stored.result.model_copy(update={"spec": spec}))
+    with pytest.raises(UnknownNameError, match=r"no task named 'evil\.py'"):
+        inputs(other, SETTING, Found())
 
 
 def test_other_curves_and_figures_than_the_maps_have_are_found(folder):
