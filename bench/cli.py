@@ -131,6 +131,8 @@ def run(
     methods, unusable = methods_named(method, causal=causal, skipped=skip or (), alone=not given)
     if twins:
         methods += twins_of(methods)
+        for one in given:
+            sys.stderr.write(f"whybench: {one.name} was made elsewhere, and gets no twin.\n")
     methods += given
     tasks = [load_task(name) for name in task or _suite(DEFAULT_SUITE if causal or suite is None else suite)]
     if not task and model is None:

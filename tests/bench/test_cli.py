@@ -224,7 +224,7 @@ def test_the_default_methods_of_a_suite(arguments, home, monkeypatch):
 
     plans = []
     monkeypatch.chdir(home)
-    monkeypatch.setattr(cli, "_run", lambda plan, *_: plans.append(plan) or True)
+    monkeypatch.setattr(cli, "_run", lambda plan, *_: plans.append(plan) or [])
     assert in_this_process(monkeypatch, "run", *arguments) == 0
     (plan,) = plans
     loaded = [load_method(entry.name) for entry in entries("method")]
@@ -253,7 +253,7 @@ def test_a_default_method_can_be_left_out(home, monkeypatch, capsys):
 
     plans = []
     monkeypatch.chdir(home)
-    monkeypatch.setattr(cli, "_run", lambda plan, *_: plans.append(plan) or True)
+    monkeypatch.setattr(cli, "_run", lambda plan, *_: plans.append(plan) or [])
     assert in_this_process(monkeypatch, "run") == 0
     assert in_this_process(monkeypatch, "run", "--skip", "oracle", "--skip", "lime") == 0
     whole, part = ([method.label() for method in plan.methods] for plan in plans)
@@ -267,7 +267,7 @@ def test_twins_are_of_the_ranked_methods_with_their_parameters(home, monkeypatch
 
     plans = []
     monkeypatch.chdir(home)
-    monkeypatch.setattr(cli, "_run", lambda plan, *_: plans.append(plan) or True)
+    monkeypatch.setattr(cli, "_run", lambda plan, *_: plans.append(plan) or [])
     methods = ["--method", "gradient", "--method", "integrated_gradients:n_steps=5,baseline=pad", "--method", "random"]
     assert in_this_process(monkeypatch, "run", *methods, "--twins") == 0
     (plan,) = plans
@@ -289,7 +289,7 @@ def test_a_suite_leaves_out_what_needs_a_model_and_says_so(home, monkeypatch, ca
 
     plans = []
     monkeypatch.chdir(home)
-    monkeypatch.setattr(cli, "_run", lambda plan, *_: plans.append(plan) or True)
+    monkeypatch.setattr(cli, "_run", lambda plan, *_: plans.append(plan) or [])
     assert in_this_process(monkeypatch, "run", "--suite", "debate") == 0
     assert "newsgroups20 is left out: it has no default model; give one with --model" in capsys.readouterr().err
     assert in_this_process(monkeypatch, "run", "--suite", "debate", "--model", "some") == 0
