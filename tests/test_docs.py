@@ -83,11 +83,7 @@ def test_examples_run(page, tmp_path, monkeypatch, capsys):
                     subprocess.run([*command, "-p", "no:cacheprovider"], check=True)
                 if not line.startswith("$ whybench"):
                     continue
-                arguments = [
-                    found
-                    for argument in shlex.split(line.removeprefix("$ whybench"))
-                    for found in (sorted(map(str, Path().glob(argument))) if "*" in argument else [argument])
-                ]
+                arguments = shlex.split(line.removeprefix("$ whybench"))
                 if "../shared" in line:
                     if not shared.is_dir():
                         continue

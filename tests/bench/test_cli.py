@@ -409,6 +409,7 @@ def test_a_new_method_is_written_checked_and_run(home, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert printed.startswith("### newest on 12 tiny models and the built-in tasks\n\n| check |")
     assert "not part of the report" not in printed
+    (home / "newest.py").write_text(text)
     run = ["run", "--task", "xor_cues", "--limit", "4", "--method", "newest.py", "--results", "newest", "--json"]
     assert in_this_process(monkeypatch, *run) == 0
     assert json.loads(capsys.readouterr().out)["results"][0]["label"] == "newest"
