@@ -22,7 +22,7 @@ _MASKED = 0.25
 
 
 class Operations(TorchFunctionMode):
-    """Runs the functions that it has a rule for by that rule, where their result has a gradient.
+    """Runs the functions that it has a rule for by that rule, where something that they are given has a gradient.
 
     Attributes:
         rules: By a function's name (``softmax`` for ``torch.softmax``, ``F.softmax`` and ``Tensor.softmax``).
@@ -44,6 +44,9 @@ class Operations(TorchFunctionMode):
         if rule is None or not any(isinstance(one, Tensor) and one.requires_grad for one in (*args, *kwargs.values())):
             return func(*args, **kwargs)
         self.used[name] += 1
+        if "input" in kwargs:  # torch's name for the first argument
+            kwargs = dict(kwargs)
+            args = (kwargs.pop("input"), *args)
         return rule(func, *args, **kwargs)
 
 

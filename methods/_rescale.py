@@ -27,6 +27,7 @@ def rescale() -> Operations:
         "matmul": _product,
         "rmatmul": _product,
         "bmm": _product,
+        "baddbmm": _product_added,
         "div": _quotient,
         "truediv": _quotient,
         "rdiv": _reciprocal,
@@ -87,6 +88,14 @@ def _product(func: Any, one: Tensor, other: Any, *args: Any, **kwargs: Any) -> T
     return with_gradient_of(value, func(one, _middle(other)) + func(_middle(one), other))
 
 
+def _product_added(
+    func: Any, x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
+) -> Tensor:
+    """``beta · x + alpha · batch1 @ batch2``, as BLOOM's attention has it."""
+    linear = beta * x + alpha * _product(torch.bmm, batch1, batch2)
+    return with_gradient_of(func(x, batch1, batch2, beta=beta, alpha=alpha), linear)
+
+
 def _quotient(func: Any, one: Tensor, other: Any, *args: Any, **kwargs: Any) -> Tensor:
     """A quotient whose denominator depends on the input, as a product with its reciprocal."""
     if not (isinstance(other, Tensor) and other.requires_grad):
@@ -131,16 +140,23 @@ def _normed(x: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
 
 
 def _layer_norm(
-    func: Any, x: Tensor, shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    func: Any,
+    x: Tensor,
+    normalized_shape: Any,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
 ) -> Tensor:
-    dims = tuple(range(-len(shape), 0))
+    dims = tuple(range(-len(normalized_shape), 0))
     normed = _normed(x - x.mean(dim=dims, keepdim=True), dims, eps)
-    return with_gradient_of(func(x, shape, weight, bias, eps), normed if weight is None else normed * weight)
+    return with_gradient_of(func(x, normalized_shape, weight, bias, eps), normed if weight is None else normed * weight)
 
 
-def _rms_norm(func: Any, x: Tensor, shape: Any, weight: Tensor | None = None, eps: float | None = None) -> Tensor:
-    normed = _normed(x, tuple(range(-len(shape), 0)), torch.finfo(x.dtype).eps if eps is None else eps)
-    return with_gradient_of(func(x, shape, weight, eps), normed if weight is None else normed * weight)
+def _rms_norm(
+    func: Any, x: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    normed = _normed(x, tuple(range(-len(normalized_shape), 0)), torch.finfo(x.dtype).eps if eps is None else eps)
+    return with_gradient_of(func(x, normalized_shape, weight, eps), normed if weight is None else normed * weight)
 
 
 def _attention(func: Any, *args: Any, **kwargs: Any) -> Tensor:

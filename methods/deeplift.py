@@ -23,7 +23,7 @@ class DeepLift(ReportingMethod):
     Source: Shrikumar et al. 2017, arXiv:1704.02685 (rescale rule); products as in DeepSHAP (Lundberg & Lee 2017,
     arXiv:1705.07874). Special tokens are the same in the baseline. Signed: positive supports the target. What is
     missing from the sum is reported as ``completeness_delta`` (in logits) and as ``completeness_delta_relative`` (a
-    share of the logit's difference): rounding, or an operation that has no rule here.
+    share of the logit's difference): rounding, or an operation that has no rule here (BLOOM's GELU).
 
     Attributes:
         baseline: Token that stands for "nothing": ``mask``, ``pad``, or the tokenizer's mask token where it has one and

@@ -64,18 +64,25 @@ def _attention(func: Any, *args: Any, **kwargs: Any) -> Tensor:
 
 
 def _layer_norm(
-    func: Any, x: Tensor, shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    func: Any,
+    x: Tensor,
+    normalized_shape: Any,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
 ) -> Tensor:
-    dims = tuple(range(-len(shape), 0))
+    dims = tuple(range(-len(normalized_shape), 0))
     centred = x - x.mean(dim=dims, keepdim=True)
     fixed = centred / (centred.detach().square().mean(dim=dims, keepdim=True) + eps).sqrt()
-    return with_gradient_of(func(x, shape, weight, bias, eps), fixed if weight is None else fixed * weight)
+    return with_gradient_of(func(x, normalized_shape, weight, bias, eps), fixed if weight is None else fixed * weight)
 
 
-def _rms_norm(func: Any, x: Tensor, shape: Any, weight: Tensor | None = None, eps: float | None = None) -> Tensor:
-    square = x.detach().square().mean(dim=tuple(range(-len(shape), 0)), keepdim=True)
+def _rms_norm(
+    func: Any, x: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    square = x.detach().square().mean(dim=tuple(range(-len(normalized_shape), 0)), keepdim=True)
     fixed = x / (square + (torch.finfo(x.dtype).eps if eps is None else eps)).sqrt()
-    return with_gradient_of(func(x, shape, weight, eps), fixed if weight is None else fixed * weight)
+    return with_gradient_of(func(x, normalized_shape, weight, eps), fixed if weight is None else fixed * weight)
 
 
 _ATTENTION = ("softmax", "scaled_dot_product_attention")

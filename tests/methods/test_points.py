@@ -291,6 +291,16 @@ def test_discretized_integrated_gradients(family, strategy):
         assert float(attribution.report["unexplained"][index]) == pytest.approx(left, rel=1e-4, abs=1e-5)
 
 
+def test_a_token_that_is_no_word_moves_on_a_line():
+    classifier = double("bert")
+    batch = classifier.encode(["☃"])
+    assert classifier.tokenizer.unk_token_id in batch.input_ids[0][batch.units[0] >= 0]
+    # a path of nothing but a line is integrated gradients' own, by the trapezoid
+    steps = 400
+    scores = load_method("discretized_integrated_gradients", n_steps=steps).attribute(classifier, batch)
+    close(scores, load_method("integrated_gradients", n_steps=steps).attribute(classifier, batch), 1e-2)
+
+
 def test_more_parts_leave_less_unexplained():
     classifier = tiny_classifier("gpt2")
     batch = with_targets(classifier)
