@@ -9,10 +9,10 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import resource
 import signal
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,9 @@ def namespaces() -> dict[str, str]:
 
 def limit(limits: Limits) -> dict[str, str]:
     """Set the limits of this process and all that it starts."""
+    # not on every platform; without it no process is started
+    import resource
+
     seconds = int(limits.seconds * (limits.threads + 1)) + 1
     wanted = [
         (resource.RLIMIT_CORE, 0),
@@ -97,7 +100,9 @@ def limit(limits: Limits) -> dict[str, str]:
     for which, value in wanted:
         _, hard = resource.getrlimit(which)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(which, (value, value))
+        # macOS refuses some that it does not keep
+        with suppress(ValueError, OSError):
+            resource.setrlimit(which, (value, value))
     known = sys.platform.startswith("linux")
     said = f"at most {limits.memory / 2**30:.3g} GiB" if known else "not limited on this platform"
     return {"memory": said, "time": f"{limits.seconds:g} s, then ended"}

@@ -58,7 +58,7 @@ def run_apart(
     Args:
         worker: ``module:function`` of the trusted part: it gets the job and the folder, loads what it needs, and
             returns what is to be done after the process has given its rights away.
-        job: For it, as JSON.
+        job: For it, as JSON; folders under ``readable`` may be read, too.
         files: Files that are copied into the folder, by their path there.
         limits: What it may use.
         numbers: Name and exact size of a file of raw numbers in the answer; None where there is none.
@@ -66,6 +66,8 @@ def run_apart(
     Raises:
         MethodError: It raised, ran out of time or memory, ended without an answer, or gave one that is not valid.
     """
+    if os.name != "posix":
+        raise MethodError("a stranger's code is run on Linux and macOS only, as its limits are those of POSIX.")
     folder = Path(tempfile.mkdtemp(prefix="whybench-apart-"))
     try:
         for name, path in files.items():

@@ -31,7 +31,8 @@ def main() -> None:
     module, _, function = job["worker"].partition(":")
     work: Work = getattr(importlib.import_module(module), function)(job, folder)
     said |= confine.limit(limits)
-    said |= confine.files(_readable(), [folder], said["network"])
+    readable = [*_readable(), *map(Path, job.get("readable", ()))]
+    said |= confine.files(readable, [folder], said["network"])
     os.write(report, (json.dumps(said) + "\n").encode())
     os.close(report)
     try:

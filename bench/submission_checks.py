@@ -6,7 +6,7 @@ The docstring of a check is what the report says of it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from whybench.bench.choices import CONTRAST
+from whybench.bench.confine import Limits
 from whybench.bench.conformance import Finding, Found, Report
-from whybench.bench.errors import CorruptResultError, SubmissionError, WhybenchError, reason_of
+from whybench.bench.errors import CorruptResultError, MethodError, SubmissionError, WhybenchError, reason_of
 from whybench.bench.identities import TOLERANCE
 from whybench.bench.recovery import RECOVERY, Evidence
 from whybench.bench.rescore import compare_all
+from whybench.bench.sandbox import run_apart
 from whybench.bench.schema import Result
 from whybench.bench.scoring import tie_breaker
 from whybench.bench.store import StoredResult
@@ -274,6 +276,26 @@ def check_statically(candidate: Candidate) -> Report:
         if found.failures:
             stopped = name
     return Report(f"submission {candidate.folder.name}", findings)
+
+
+def work(job: Mapping[str, Any], folder: Path) -> Callable[[], dict[str, Any]]:
+    """For a process of its own: the static checks of the folder ``submission``, so that it alone runs out of memory."""
+    return lambda: static_report(Path(job["submission"])).to_json()
+
+
+READING = Limits(seconds=600, memory=4 * 2**30)
+"""What reading a submission may take: a file can be made to unfold to any size."""
+
+
+def report_apart(folder: Path) -> Report:
+    """The files can be read with limited memory and in limited time."""
+    try:
+        job = {"submission": str(folder.absolute()), "readable": [str(folder.absolute())]}
+        found = run_apart("whybench.bench.submission_checks:work", job, {}, READING, None).value
+        return Report(found["title"], [Finding(**one) for one in found["findings"]])
+    except (MethodError, KeyError, TypeError) as error:
+        noted = Found(failures=[f"They cannot be read: {error}"])
+        return Report(f"submission {folder.name}", [Finding.of("reading", promise_of(report_apart), noted)])
 
 
 def promise_of(check: Callable[..., object]) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ValidationError
 
@@ -210,15 +211,29 @@ def check_table(stored: StoredResult) -> None:
                     raise SubmissionError(f"{name} has {field.name} as {field.type!s:.80}, not {types[field.name]}.")
             if missing := [one for one in required(metrics) if one not in columns.names]:
                 raise SubmissionError(f"{name} has no column {', '.join(missing)[:200]}.")
-            size = 0
+            leaves = [file.schema.column(i) for i in range(len(file.schema))]
+        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+        size = 0
+        # texts as places in a dictionary: what is there once may stand in a million places
+        with pq.ParquetFile(stored.folder / EXAMPLES, memory_map=False, read_dictionary=texts) as file:
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False):
                 batch.validate(full=True)
-                size += batch.nbytes
+                size += batch.nbytes + sum(_unfolded(column) for column in batch.columns)
                 if size > MAX_TABLE_BYTES:
                     raise SubmissionError(f"{name} has more than {MAX_TABLE_BYTES:,} bytes in it.")
     except (OSError, ValueError, pa.ArrowException) as error:
         # the libraries' own words may be long, and may quote the file
         raise SubmissionError(f"{name} cannot be read as a table: {str(error)[:200]!r}.") from error
+
+
+def _unfolded(column: pa.Array) -> int:
+    """Bytes of all texts in a column that is a dictionary, or a list of such; else 0."""
+    while pa.types.is_list(column.type):
+        column = column.flatten()
+    if not pa.types.is_dictionary(column.type):
+        return 0
+    lengths = pc.take(pc.binary_length(column.dictionary), column.indices)
+    return int(pc.sum(lengths).as_py() or 0)
 
 
 @dataclass(frozen=True)

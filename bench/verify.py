@@ -39,7 +39,7 @@ from whybench.bench.schema import Result, Spec
 from whybench.bench.scoring import rankings, record_curves
 from whybench.bench.store import StoredResult
 from whybench.bench.submission import Tolerance
-from whybench.bench.submission_checks import Candidate, check_statically, promise_of
+from whybench.bench.submission_checks import Candidate, check_statically, promise_of, report_apart
 from whybench.bench.submission_files import Submitted
 from whybench.bench.task import Example
 
@@ -126,7 +126,10 @@ def verify(folder: Path, setting: Setting, progress: Callable[[str], None] = lam
         progress: Told what is done next.
     """
     candidate = Candidate(folder)
-    static = check_statically(candidate)
+    progress("the files")
+    static = report_apart(folder)
+    if static.passed:
+        static = check_statically(candidate)
     findings = list(static.findings)
     made = Verified(static)
     if not static.passed:

@@ -1,6 +1,7 @@
 """Submissions: packed whole or not at all, all that is missing said at once, verified by making some of it again."""
 
 import json
+import os
 import shutil
 import sys
 from dataclasses import replace
@@ -320,6 +321,34 @@ def test_another_method_than_the_one_that_made_the_maps_is_found(old, new, said,
     assert said in " ".join(one.reason for one in found.report.findings)
     with pytest.raises(SubmissionError, match="only a submission"):
         write_record(found, SETTING)
+
+
+def test_files_that_need_too_much_memory_or_time_are_a_finding(folder, monkeypatch):
+    monkeypatch.setattr("whybench.bench.submission_checks.READING", Limits(seconds=60, memory=2**20))
+    found = verify(folder, SETTING)
+    assert (found.passed, found.submitted) == (False, None)
+    # what runs out first is another thing each time
+    assert reason(found.report)
+    monkeypatch.setattr("whybench.bench.submission_checks.READING", Limits(seconds=0.2))
+    found = verify(folder, SETTING)
+    assert [one.check for one in found.report.findings] == ["reading", "inputs", "maps", "rescored"]
+    assert reason(found.report).startswith("reading: They cannot be read: it had not finished after 0.2 s")
+
+
+def test_without_the_kernels_help_it_is_verified_with_a_warning(folder, tmp_path, monkeypatch):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(
+        "import os\nfrom whybench.bench import confine\n"
+        "confine._landlock = lambda *_: None\n"
+        "confine._libc = lambda: type('Refusing', (), {'unshare': lambda *_: -1})()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'site'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    found = verify(folder, replace(SETTING, examples=1))
+    assert found.passed, reason(found.report)
+    process = found.report.findings[-1]
+    assert (process.check, process.status) == ("process", "warned")
+    for name in ("network", "processes", "files", "programs"):
+        assert f"Weaker than a rule of the kernel: {name}." in process.reason
 
 
 def test_other_inputs_than_the_tasks_are_found(folder):

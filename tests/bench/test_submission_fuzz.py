@@ -356,6 +356,27 @@ def test_a_table_that_says_it_is_huge_is_not_read(whole, tried):
     assert (finding.check, "250,000 rows" in finding.reason) == ("tables", True)
 
 
+def test_a_text_that_stands_in_a_million_places_is_not_unfolded(whole, tried):
+    """Two hundred kilobytes that would be four gigabytes."""
+    (name,) = (name for name in whole if name.endswith(".parquet"))
+    table = pq.read_table(io.BytesIO(whole[name]))
+    place = table.column_names.index("tokens")
+    once = pa.DictionaryArray.from_arrays(pa.array(np.zeros(40_000, dtype=np.int32)), ["x" * 100_000])
+    offsets = pa.array(np.linspace(0, 40_000, table.num_rows + 1).astype(np.int32))
+    table = table.set_column(place, "tokens", pa.ListArray.from_arrays(offsets, once))
+    plain = pa.list_(pa.string())
+    written = io.BytesIO()
+    with pq.ParquetWriter(written, table.schema, compression="zstd", store_schema=False) as writer:
+        writer.write_table(table)
+    assert len(written.getvalue()) < 300_000
+    assert pq.read_schema(io.BytesIO(written.getvalue())).field("tokens").type == plain
+    files = whole | {name: written.getvalue()}
+    seal(files)
+    report = tried.report(files)
+    (finding,) = [one for one in report.findings if one.status == "failed"]
+    assert (finding.check, "more than 1,073,741,824 bytes in it" in finding.reason) == ("tables", True)
+
+
 # ---- files of scores ----
 
 LINE = {"id": "1", "words": ["a", "b"], "scores": [0.5, -1.0]}
