@@ -19,8 +19,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ValidationError
 
+from whybench.bench.choices import GATES, GateName
 from whybench.bench.errors import SubmissionError
 from whybench.bench.examples_table import required, schema
+from whybench.bench.gates import TOLERANCE
 from whybench.bench.schema import Randomised, Result
 from whybench.bench.store import EXAMPLES, MANIFEST, RESULT, Manifest, StoredResult
 from whybench.bench.strict_json import NotStrictError, strict_json
@@ -49,6 +51,8 @@ ALLOWED: tuple[tuple[re.Pattern[str], int], ...] = (
     (re.compile(r"method/[A-Za-z0-9_]{1,60}\.py"), MAX_SOURCE_BYTES),
 )
 _DEEPEST = 2
+# the others are tried where they are asked for
+_GATES: tuple[GateName, ...] = tuple(gate for gate in GATES if gate != "randomised_weights")
 _DTYPES = ("float32", "bfloat16", "float16")
 _SPLIT = re.compile(r"[A-Za-z0-9_](?:\.?[A-Za-z0-9_\[\]:%+-]){0,99}")
 # of one table, by what its footer says and by what comes out of it
@@ -163,6 +167,9 @@ def read_cell(files: dict[str, Path], submission: Submission, listed: SubmittedC
             result.family in ("reference", "control") or result.bound is not None,
             "it is a yardstick, and those are ours",
         ),
+        # a row without a gate would be ranked as if it had passed
+        (bool(untried := [gate for gate in _GATES if gate not in result.gates]), f"it lacks the gates {untried}"),
+        (_bad_gates(result), "the gate of coverage, or what a gate is held against, is not the protocol's"),
         (result.spec.dtype not in _DTYPES, f"its dtype is {result.spec.dtype[:80]!r}"),
         # it may become part of a path
         (not _SPLIT.fullmatch(result.spec.task.split), f"its split is {result.spec.task.split[:80]!r}"),
@@ -175,6 +182,21 @@ def read_cell(files: dict[str, Path], submission: Submission, listed: SubmittedC
         if check.cell != listed.cell:
             raise SubmissionError(f"checks/{listed.cell}.json is of the cell {check.cell!r}.")
     return StoredResult(files[name].parent, result)
+
+
+def _bad_gates(result: Result) -> bool:
+    """Whether a gate's outcome contradicts what stands beside it."""
+    coverage = result.gates.get("coverage")
+    whole = result.coverage is not None and not result.coverage.failed
+    if coverage is not None and (coverage.status == "passed") != whole:
+        return True
+    for name in ("determinism", "batch_invariance", "padding_invariance"):
+        outcome = result.gates.get(name)
+        if outcome is not None and outcome.status == "passed":
+            within = outcome.value is not None and outcome.limit == TOLERANCE and outcome.value <= TOLERANCE
+            if not within:
+                return True
+    return False
 
 
 def check_table(stored: StoredResult) -> None:
