@@ -129,6 +129,19 @@ def test_the_readme_shows_the_table_of_a_real_run():
         assert len(re.findall(r"\b\d\.\d{3}\b", row)) >= len(metrics_named(None)), row
 
 
+def test_the_page_of_methods_has_them_all():
+    from whybench.bench.choices import CONTROL, UNRANKED
+    from whybench.bench.registry import load_method, names
+
+    text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    methods = [load_method(name) for name in names("method")]
+    rows = dict(re.findall(r"^\| \[`(\w+)`\]\(\S+\)( ¹)? \|", text, re.MULTILINE))
+    assert {method.name: " ¹" * (not method.default) for method in methods if method.family not in UNRANKED} == rows
+    for method in methods:
+        assert f"`{method.name}`" in text
+        assert method.family == CONTROL or all(served in text for served in method.serves)
+
+
 def test_the_protocol_page_says_which_metrics_are_not_computed_by_default():
     from whybench.bench.metrics import METRICS
 
