@@ -74,11 +74,20 @@ def namespaces() -> dict[str, str]:
         except OSError:
             # files stay accessible; only their owner's name is not known inside
             break
+    # nothing before the handler below is lost
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     inner = os.fork()
     if inner:
+        # what runs inside can take back what ties it to this process, and cannot reach this one: it is ended from here
+        signal.signal(signal.SIGTERM, lambda *_: os.kill(inner, signal.SIGKILL))
+        _libc().prctl(_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         _, status = os.waitpid(inner, 0)
         code = os.waitstatus_to_exitcode(status)
         os._exit(code if code >= 0 else 128 - code)
+    # a group of its own: a signal to all of it does not reach the process that waits
+    os.setsid()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     _libc().prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     return {"network": "none: a namespace of its own", "processes": "all end with it: a namespace of its own"}
 

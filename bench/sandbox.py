@@ -29,6 +29,7 @@ from whybench.bench.strict_json import NotStrictError, strict_json
 
 MAX_ANSWER_BYTES = 2**20
 MAX_SAID_BYTES = 2000
+_GRACE_SECONDS = 5
 # what of this process's environment a stranger's code may know
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SYSTEMROOT")
 
@@ -120,6 +121,10 @@ def _run(folder: Path, limits: Limits) -> tuple[dict[str, str], int | None, int,
     except subprocess.TimeoutExpired:
         code = None
     finally:
+        # first the process that waits for the namespaces' first one, which it alone can end for certain
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=_GRACE_SECONDS)
         # the group, also after a good end: what it has started ends with it
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)

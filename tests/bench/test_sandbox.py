@@ -129,6 +129,36 @@ def test_what_it_forks_ends_with_it(tmp_path):
     assert threading.active_count() == threads
 
 
+@pytest.mark.skipif(not LINUX, reason="namespaces are Linux's")
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param("", id="runs on"),
+        pytest.param("os.kill(0, 9) if os.fork() == 0 else None", id="kills its group"),
+    ],
+)
+def test_what_cuts_its_ties_ends_as_well(first, tmp_path):
+    """It leaves its session, and asks not to end with the process above it."""
+    code = f"""
+        import ctypes, os, time
+        from pathlib import Path
+        try:
+            os.setsid()
+        except OSError:
+            pass
+        ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)
+        {first}
+        while True:
+            time.sleep(0.1)
+            print("x", flush=True)
+    """
+    threads = threading.active_count()
+    with pytest.raises(MethodError, match="not finished|without an answer"):
+        apart(tmp_path, code, Limits(seconds=1.5))
+    # while it lives, someone has to read what it prints
+    assert threading.active_count() == threads
+
+
 def test_it_may_print_as_much_as_it_likes(tmp_path):
     found = apart(tmp_path, "print('x' * 3_000_000); answer = {}")
     assert found.printed > 3_000_000
