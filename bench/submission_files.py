@@ -23,6 +23,7 @@ from whybench.bench.choices import GATES, GateName
 from whybench.bench.errors import SubmissionError
 from whybench.bench.examples_table import required, schema
 from whybench.bench.gates import TOLERANCE
+from whybench.bench.listing import folder_of
 from whybench.bench.schema import Randomised, Result
 from whybench.bench.store import EXAMPLES, MANIFEST, RESULT, Manifest, StoredResult
 from whybench.bench.strict_json import NotStrictError, strict_json
@@ -289,8 +290,17 @@ def read_submission(folder: Path) -> Submitted:
 
 
 def read_head(files: dict[str, Path]) -> Submission:
-    """What ``submission.json`` says; SubmissionError where it is not valid."""
+    """What ``submission.json`` says; SubmissionError where it is not valid, or goes by the name of one of our methods."""
     try:
-        return Submission.from_json(files[SUBMISSION].read_bytes())
+        found = Submission.from_json(files[SUBMISSION].read_bytes())
     except OSError as error:
         raise SubmissionError(f"{SUBMISSION} cannot be read ({error.strerror or error}).") from error
+    ours = {path.stem.casefold() for path in folder_of("method").glob("*.py")}
+    if (found.source is not None or found.elsewhere) and found.method.casefold() in ours:
+        raise SubmissionError(
+            f"{SUBMISSION}: {found.method!r} is the name of a method of whybench, and this is another one; give it "
+            "another name."
+        )
+    if found.source is not None and (found.elsewhere or found.source.file != f"method/{found.method}.py"):
+        raise SubmissionError(f"{SUBMISSION}: {found.source.file!r} is not the source of {found.method!r}.")
+    return found

@@ -276,14 +276,33 @@ def test_a_changed_file_is_found_by_its_digest(folder):
     assert "digests: method/gradient_norm.py is not the file that was submitted" in reason(static_report(folder))
 
 
-def test_tolerances_have_an_upper_end(folder):
-    def change(files):
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param(lambda head: head["tolerance"].update(maps=1e9), "tolerance.maps", id="tolerance"),
+        pytest.param(lambda head: head.update(method="lime"), "'lime' is the name of a method of whybench", id="name"),
+        pytest.param(lambda head: head.update(method="LIME"), "'LIME' is the name of a method of whybench", id="case"),
+        pytest.param(
+            lambda head: head.update(method="lime", elsewhere=True, source=None), "is the name of a", id="elsewhere"
+        ),
+        pytest.param(
+            lambda head: head.update(method="another"), "gradient_norm.py' is not the source of 'another'", id="source"
+        ),
+        pytest.param(lambda head: head.update(elsewhere=True), "is not the source of", id="source made elsewhere"),
+    ],
+)
+def test_a_submission_says_only_what_it_may_say(change, said, folder):
+    """In particular it asks for no leave at will, and does not go by the name of one of whybench's methods."""
+
+    def changed(files):
         head = json.loads(files["submission.json"])
-        head["tolerance"]["maps"] = 1e9
+        change(head)
         files["submission.json"] = json.dumps(head).encode()
 
-    rewritten(folder, change)
-    assert "schema: submission.json: tolerance.maps" in reason(static_report(folder))
+    rewritten(folder, changed)
+    report = static_report(folder)
+    assert reason(report).startswith("schema: submission.json: ")
+    assert said in reason(report)
 
 
 # ---- verifying ----
