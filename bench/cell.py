@@ -113,7 +113,7 @@ def run_cell(
     target = [] if batch.target is None else batch.target.tolist()
     constant = [float(is_constant(row)) for row in scores]
     evidence = evidence_by_example(batch, examples)
-    values = _values(metrics, good, ranks, curves, evidence)
+    values = values_by_example(metrics, good, ranks, curves, evidence)
 
     rows = [
         _row(batch, i, example, target[i], answers, curves.get(i), evidence[i], values)
@@ -194,7 +194,7 @@ def _collect(
         report.setdefault(name, np.zeros(total))[list(chunk)] = figure.detach().cpu().double().numpy()
 
 
-def _values(
+def values_by_example(
     metrics: Sequence[FaithfulnessMetric],
     good: Sequence[int],
     ranks: Mapping[int, Ints],

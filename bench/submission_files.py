@@ -290,7 +290,7 @@ def read_submission(folder: Path) -> Submitted:
 
 
 def read_head(files: dict[str, Path]) -> Submission:
-    """What ``submission.json`` says; SubmissionError where it is not valid, or goes by the name of one of our methods."""
+    """What ``submission.json`` says; SubmissionError where it is not valid, or has the name of one of our methods."""
     try:
         found = Submission.from_json(files[SUBMISSION].read_bytes())
     except OSError as error:

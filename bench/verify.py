@@ -21,13 +21,12 @@ from whybench.bench.cell import evidence_by_example
 from whybench.bench.classifier import Classifier
 from whybench.bench.confine import Limits
 from whybench.bench.conformance import Finding, Found, Report
-from whybench.bench.engine import ForwardEngine
+from whybench.bench.curves import Floats
 from whybench.bench.errors import MethodError, ParameterError, UnknownNameError, WhybenchError, reason_of
-from whybench.bench.examples_table import curves_of, evidence_columns
-from whybench.bench.gates import difference
+from whybench.bench.examples_table import evidence_columns
+from whybench.bench.gates import SMALL_SHARE, difference
 from whybench.bench.labels import in_model_order
 from whybench.bench.listing import names
-from whybench.bench.metrics import metrics_named
 from whybench.bench.operators import operator_for
 from whybench.bench.recovery import Evidence
 from whybench.bench.registry import load_task
@@ -36,12 +35,12 @@ from whybench.bench.sample import sample
 from whybench.bench.sandbox import Answer, run_apart
 from whybench.bench.sandbox_work import SCORES
 from whybench.bench.schema import Result, Spec
-from whybench.bench.scoring import rankings, record_curves
 from whybench.bench.store import StoredResult
 from whybench.bench.submission import Tolerance
 from whybench.bench.submission_checks import Candidate, check_statically, promise_of, report_apart
 from whybench.bench.submission_files import Submitted
-from whybench.bench.task import Example
+from whybench.bench.task import Example, Task
+from whybench.bench.verify_figures import ranked, rescored
 
 WORKER = "whybench.bench.sandbox_work:work"
 
@@ -94,7 +93,7 @@ class Verified:
 
 
 @dataclass
-class _Rerun:
+class Rerun:
     """One cell's few examples, as they are made again.
 
     Attributes:
@@ -105,6 +104,7 @@ class _Rerun:
         batch: The examples, encoded, with the submitted targets.
         source, revision: Where the model came from.
         kind: The task's kind.
+        again: The maps made again, ``[units]`` each; empty before they are.
     """
 
     stored: StoredResult
@@ -115,6 +115,7 @@ class _Rerun:
     source: str
     revision: str | None
     kind: str
+    again: list[Floats] = field(default_factory=list)
 
 
 def verify(folder: Path, setting: Setting, progress: Callable[[str], None] = lambda _: None) -> Verified:
@@ -133,9 +134,8 @@ def verify(folder: Path, setting: Setting, progress: Callable[[str], None] = lam
     findings = list(static.findings)
     made = Verified(static)
     if not static.passed:
-        names = ("inputs", "maps", "rescored")
         skipped = Found(skips=["The files have to be right first."])
-        findings += [Finding.of(name, promise_of(_PROMISES[name]), skipped) for name in names]
+        findings += [Finding.of(name, promise_of(promise), skipped) for name, promise in _PROMISES.items()]
     else:
         made.submitted = candidate.submitted()
         for stored in made.submitted.cells:
@@ -156,18 +156,20 @@ def _cell(made: Verified, stored: StoredResult, setting: Setting) -> list[Findin
         rerun = inputs(stored, setting, notes["inputs"])
         if rerun is not None and not notes["inputs"].failures:
             maps(made, rerun, setting, notes["maps"])
-            rescored(made, rerun, notes["rescored"])
+            worst = rescored(rerun, made.submitted.submission.tolerance.figures, notes["rescored"])
+            made.differences["figures"] = max(made.differences.get("figures", 0.0), worst)
+            ranked(rerun, notes["ranked"])
     except WhybenchError as error:
         notes["inputs"].fail(str(error))
     except Exception as error:  # noqa: BLE001  whatever a stranger's files make the code raise is a finding
         notes["inputs"].fail(f"It cannot be checked: {reason_of(error)}")
     if notes["inputs"].failures:
-        for name in ("maps", "rescored"):
+        for name in list(_PROMISES)[1:]:
             notes[name] = Found(skips=["See inputs."])
     return [Finding.of(f"{name}, {label}", promise_of(_PROMISES[name]), found) for name, found in notes.items()]
 
 
-def inputs(stored: StoredResult, setting: Setting, found: Found) -> _Rerun | None:
+def inputs(stored: StoredResult, setting: Setting, found: Found) -> Rerun | None:
     """Task, data, model and examples are those that the spec names, and the table's texts and tokens are theirs."""
     result, spec = stored.result, stored.result.spec
     # never a file, which a name that ends in .py would be
@@ -182,7 +184,7 @@ def inputs(stored: StoredResult, setting: Setting, found: Found) -> _Rerun | Non
     data = task.load(setting.data.get(task.name), spec.task.split)
     classifier = MODELS[task.kind].from_pretrained(source, revision=revision, device=setting.device)
     operator = operator_for(classifier, spec.operator)
-    _compare_models(classifier, spec, found)
+    _compare_models(classifier, task, spec, found)
     unusable = classifier.unusable(data.examples)
     usable = [example for example in data.examples if example.id not in unusable]
     chosen = sample(replace(data, examples=usable), spec.task.examples, spec.seed)
@@ -212,7 +214,7 @@ def inputs(stored: StoredResult, setting: Setting, found: Found) -> _Rerun | Non
     ]:
         found.fail("The units that are evidence are not those that the task says.")
     found.facts |= {"examples": len(places), "model": classifier.name}
-    return _Rerun(stored, places, examples, classifier, batch, source, revision, task.kind)
+    return Rerun(stored, places, examples, classifier, batch, source, revision, task.kind)
 
 
 _EVIDENCE = ("evidence", "necessary", "sufficient", "distractor")
@@ -222,13 +224,18 @@ def _evidence(known: Evidence | None) -> dict[str, Any]:
     return dict.fromkeys(_EVIDENCE) | evidence_columns(known)
 
 
-def _compare_models(classifier: Classifier, spec: Spec, found: Found) -> None:
+def _compare_models(classifier: Classifier, task: Task, spec: Spec, found: Found) -> None:
     here = model_spec(classifier)
     for part in ("weights", "config", "tokenizer"):
         if getattr(here, part) != getattr(spec.model, part):
             found.fail(
                 f"The {part} of {classifier.name} have another digest than those of the spec's {spec.model.name}."
             )
+    # the board shows them; weights read from another place are the task's own by their digest
+    for part, own in (("name", task.default_model), ("revision", task.default_model_revision)):
+        claimed = getattr(spec.model, part)
+        if claimed not in (getattr(here, part), own):
+            found.fail(f"The model's {part} is {str(claimed)[:80]!r} in the spec, here {getattr(here, part)!r}.")
     if spec.attention_implementation != classifier.attention_implementation:
         found.fail(
             f"The attention of {classifier.name} is {classifier.attention_implementation} here, in the spec "
@@ -254,7 +261,7 @@ def _compare_texts(batch: Batch, examples: list[Example], rows: list[dict[str, A
                 return
 
 
-def maps(made: Verified, rerun: _Rerun, setting: Setting, found: Found) -> None:
+def maps(made: Verified, rerun: Rerun, setting: Setting, found: Found) -> None:
     """The method, run again in a process of its own, gives the same maps within the tolerance."""
     assert made.submitted is not None
     submission, spec = made.submitted.submission, rerun.stored.result.spec
@@ -282,7 +289,7 @@ def maps(made: Verified, rerun: _Rerun, setting: Setting, found: Found) -> None:
     found.facts |= {"largest difference": largest, "tolerance": submission.tolerance.maps}
 
 
-def _job(rerun: _Rerun, spec: Spec, file: str | None, setting: Setting) -> dict[str, Any]:
+def _job(rerun: Rerun, spec: Spec, file: str | None, setting: Setting) -> dict[str, Any]:
     assert rerun.batch.target is not None
     names = ("id", "text", "text_pair", "continuation", "foil")
     return {
@@ -324,66 +331,29 @@ def _compare_claims(answer: Answer, result: Result, found: Found) -> None:
 
 
 def _largest_difference(
-    rerun: _Rerun, scores: torch.Tensor, answer: Answer, tolerance: Tolerance, found: Found
+    rerun: Rerun, scores: torch.Tensor, answer: Answer, tolerance: Tolerance, found: Found
 ) -> float:
     submitted = rerun.stored.examples.column("unit_scores").take(rerun.places).to_pylist()
     claimed = answer.value.get("failed")
     failed: dict[str, Any] = claimed if isinstance(claimed, dict) else {}
+    again = [row.numpy() for row in rerun.batch.unit_scores(scores)]
+    given = [np.array(row) for row in submitted]
+    # as the gates do: the map of a text that a sure model decides whatever is done to it is mere rounding
+    least = SMALL_SHARE * max(float(np.abs(row).max()) for row in given)
     worst = 0.0
-    for i, (given, again) in enumerate(zip(submitted, rerun.batch.unit_scores(scores), strict=True)):
+    for i, (one, other) in enumerate(zip(given, again, strict=True)):
         example = rerun.batch.ids[i]
         if str(i) in failed:
             found.fail(f"Example {example!r:.80} has no answer any more: {str(failed[str(i)])[:200]}")
             continue
-        apart = difference(np.array(given), again.numpy())
+        apart = difference(one, other, least)
         worst = max(worst, apart)
         if not apart <= tolerance.maps:
             found.fail(f"Example {example!r:.80}: the maps differ by {apart:.3g} of the largest score.")
+    if not found.failures:
+        rerun.again = again
     # an infinity cannot be written down
     return min(worst, float(np.finfo(np.float64).max))
-
-
-def rescored(made: Verified, rerun: _Rerun, found: Found) -> None:
-    """The submitted maps have the submitted curves and figures, recorded anew."""
-    assert made.submitted is not None
-    spec, tolerance = rerun.stored.result.spec, made.submitted.submission.tolerance.figures
-    table = rerun.stored.examples.take(rerun.places)
-    metrics = metrics_named(spec.metrics)
-    scores = [np.array(row) for row in table.column("unit_scores").to_pylist()]
-    engine = ForwardEngine(rerun.classifier)
-    everyone = range(len(rerun.batch))
-    ranks = rankings(rerun.batch, scores, spec.seed)
-    recorded = record_curves(engine, rerun.batch, spec.operator, everyone, scores, ranks, metrics, spec.seed)
-    worst = 0.0
-    for i, (again, given) in enumerate(zip(recorded, curves_of(table), strict=True)):
-        example = rerun.batch.ids[i]
-        pairs: dict[str, tuple[Any, Any]] = {}
-        if given is not None:
-            for name in ("removed_p", "kept_p", "single_p", "drawn_p", "soft_p"):
-                pairs[name] = (getattr(given, name), getattr(again, name))
-        for name, (one, other) in pairs.items():
-            # a metric that came later needs more than was recorded
-            if one.size and one.shape != other.shape:
-                found.fail(f"Example {example!r:.80} has {one.size} numbers as {name}, it should have {other.size}.")
-            elif one.size:
-                worst = max(worst, _within(f"Example {example!r:.80}: {name}", one, other, tolerance, found))
-        for metric in metrics:
-            given_value = table.column(metric.name)[i].as_py() if metric.name in table.column_names else None
-            value = metric.value(again)
-            if (value is None) != (given_value is None):
-                found.fail(f"Example {example!r:.80} has {metric.name} = {given_value}, it should be {value}.")
-            elif value is not None:
-                what = f"Example {example!r:.80}: {metric.name}"
-                worst = max(worst, _within(what, np.array(given_value), np.array(value), tolerance, found))
-    made.differences["figures"] = max(made.differences.get("figures", 0.0), worst)
-    found.facts |= {"largest difference": worst, "tolerance": tolerance}
-
-
-def _within(what: str, given: Any, again: Any, tolerance: float, found: Found) -> float:
-    apart = float(np.max(np.abs(given - again)))
-    if not apart <= tolerance * max(1.0, float(np.max(np.abs(again)))):
-        found.fail(f"{what} differs by {apart:.3g}.")
-    return apart
 
 
 def process(protections: Mapping[str, str]) -> Found:
@@ -395,4 +365,4 @@ def process(protections: Mapping[str, str]) -> Found:
     return found
 
 
-_PROMISES: dict[str, Callable[..., Any]] = {"inputs": inputs, "maps": maps, "rescored": rescored}
+_PROMISES: dict[str, Callable[..., Any]] = {"inputs": inputs, "maps": maps, "rescored": rescored, "ranked": ranked}

@@ -49,9 +49,9 @@ def results(folder, *methods, task="xor_cues", limit=4):
     return store
 
 
-def packed(folder, **options):
-    """A submission of the method above: the folder."""
-    path = method_file(folder)
+def packed(folder, text=METHOD, **options):
+    """A submission of the method above, or of another one of its name: the folder."""
+    path = method_file(folder, text)
     store = results(folder / "results", load_method(str(path)), **options)
     return write(draft(store, str(path), {}, ABOUT), folder / "submissions", Tolerance())
 

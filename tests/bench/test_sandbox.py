@@ -153,7 +153,7 @@ def test_what_cuts_its_ties_ends_as_well(first, tmp_path):
             print("x", flush=True)
     """
     threads = threading.active_count()
-    with pytest.raises(MethodError, match="not finished|without an answer"):
+    with pytest.raises(MethodError, match=r"not finished|without an answer"):
         apart(tmp_path, code, Limits(seconds=1.5))
     # while it lives, someone has to read what it prints
     assert threading.active_count() == threads

@@ -318,10 +318,11 @@ def test_an_honest_submission_is_verified(verified):
     assert verified.passed, reason(verified.report)
     assert verified.differences["maps"] == 0
     assert verified.differences["figures"] < 1e-6
-    assert [one.check for one in verified.report.findings][-4:] == [
+    assert [one.check for one in verified.report.findings][-5:] == [
         "inputs, xor_cues",
         "maps, xor_cues",
         "rescored, xor_cues",
+        "ranked, xor_cues",
         "process",
     ]
 
@@ -354,7 +355,7 @@ def test_files_that_need_too_much_memory_or_time_are_a_finding(folder, monkeypat
     assert reason(found.report)
     monkeypatch.setattr("whybench.bench.submission_checks.READING", Limits(seconds=0.2))
     found = verify(folder, SETTING)
-    assert [one.check for one in found.report.findings] == ["reading", "inputs", "maps", "rescored"]
+    assert [one.check for one in found.report.findings] == ["reading", "inputs", "maps", "rescored", "ranked"]
     assert reason(found.report).startswith("reading: They cannot be read: it had not finished after 0.2 s")
 
 
@@ -401,6 +402,8 @@ def test_other_inputs_than_the_tasks_are_found(folder):
     for update, said in (
         ({"model": spec.model.model_copy(update={"weights": "0" * 64})}, "weights of xor_cues have another digest"),
         ({"task": spec.task.model_copy(update={"revision": "1"})}, "task's revision is"),
+        ({"model": spec.model.model_copy(update={"name": "gpt-9"})}, "model's name is 'gpt-9' in the spec, here 'xor"),
+        ({"model": spec.model.model_copy(update={"revision": "1"})}, "model's revision is '1' in the spec, here None"),
         ({"attention_implementation": "eager2"}, "attention of xor_cues is"),
     ):
         other = replace(stored, result=stored.result.model_copy(update={"spec": spec.model_copy(update=update)}))
@@ -440,10 +443,10 @@ def test_other_curves_and_figures_than_the_maps_have_are_found(folder):
             values[row] = change(value)
         array = pa.array(values, type=table.schema.field(column).type)
         vars(stored)["examples"] = table.set_column(table.column_names.index(column), column, array)
-        noted, made = Found(), Verified(check_statically(candidate), submitted)
-        rescored(made, rerun, noted)
+        noted = Found()
+        worst = rescored(rerun, submitted.submission.tolerance.figures, noted)
         vars(stored)["examples"] = table
-        return " ".join(noted.failures), made.differences["figures"]
+        return " ".join(noted.failures), worst
 
     said, largest = found("kept_p", lambda row: [row[0] + 0.002, *row[1:]])
     assert "kept_p differs by 0.002" in said
@@ -451,6 +454,43 @@ def test_other_curves_and_figures_than_the_maps_have_are_found(folder):
     assert found("kept_p", lambda row: [row[0] + 0.0005, *row[1:]])[0] == ""
     assert "deletion_auc differs by" in found("deletion_auc", lambda value: value + 0.01)[0]
     assert "kept_p, it should have" in found("kept_p", lambda row: row[1:])[0]
+
+
+HIDDEN = """
+    from torch import Tensor
+
+    from whybench import Batch, Classifier, Method
+
+
+    class GradientNorm(Method):
+        \"\"\"One large score, and an order of all others that no tolerance of the largest sees.\"\"\"
+
+        name, family, signed = "gradient_norm", "gradient", True
+
+        def source_digest(self) -> str:
+            return "0" * 64
+
+        def attribute(self, classifier: Classifier, batch: Batch) -> Tensor:
+            scores = SIGN * classifier.embedding_gradient(batch)[0].norm(dim=-1)
+            scores[:, 1] = 1e6
+            return scores
+"""
+
+
+def test_an_order_that_the_tolerance_hides_is_found(tmp_path):
+    """The submitted order is not the one that the source gives, and the maps differ by nothing that counts."""
+    folder = packed(tmp_path, text=HIDDEN.replace("SIGN", "-1"))
+
+    def change(files):
+        name = "method/gradient_norm.py"
+        files[name] = files[name].replace(b"-1 * ", b"1 * ")
+
+    rewritten(folder, change)
+    found = verify(folder, SETTING)
+    outcomes = {one.check: one.status for one in found.report.findings}
+    assert outcomes["maps, xor_cues"] == outcomes["rescored, xor_cues"] == "passed"
+    assert outcomes["ranked, xor_cues"] == "failed"
+    assert "hangs on differences within the tolerance" in reason(found.report)
 
 
 def test_scores_made_elsewhere_are_checked_and_stay_self_reported(home):
