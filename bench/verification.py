@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import stat
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
@@ -105,7 +106,10 @@ def standing_of(folder: Path, digest: str) -> Standing:
     """
     path = record_of(folder)
     try:
-        if path.stat().st_size > MAX_RECORD_BYTES:
+        about = path.lstat()
+        if not stat.S_ISREG(about.st_mode):
+            raise NotStrictError("it is a link, or another thing that is no file")
+        if about.st_size > MAX_RECORD_BYTES:
             raise NotStrictError(f"it has more than {MAX_RECORD_BYTES:,} bytes")
         found = Verification.model_validate_json(json.dumps(strict_json(path.read_bytes())), strict=True)
     except FileNotFoundError:

@@ -10,7 +10,6 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from whybench.bench.choices import Standing
 from whybench.bench.schema import GateOutcome, MethodSpec, Result
 from whybench.bench.store import StoredResult
 from whybench.bench.summary import figures_of
@@ -56,14 +55,14 @@ class Repeated(StoredResult):
 
 def folded(results: Sequence[StoredResult]) -> list[StoredResult]:
     """The results, with those as one that differ in nothing but the seed of a method that has one, where all their
-    examples have scores; the first stands in their place.
+    examples have scores and they are of one standing; the first stands in their place.
     """
     groups: dict[str, list[StoredResult]] = {}
     for stored in results:
-        groups.setdefault(_key(stored.result), []).append(stored)
+        groups.setdefault(_key(stored), []).append(stored)
     found: list[StoredResult] = []
     for stored in results:
-        group = groups.pop(_key(stored.result), [])
+        group = groups.pop(_key(stored), [])
         if len(group) == 1:
             found += group
         elif group:
@@ -76,13 +75,16 @@ def _seed(result: Result) -> int:
     return seed if isinstance(seed, int) else 0
 
 
-def _key(result: Result) -> str:
+def _key(stored: StoredResult) -> str:
+    result = stored.result
     method, coverage = result.spec.method, result.coverage
     if not isinstance(method.parameters.get("seed"), int) or coverage is None or coverage.failed:
         return result.cell
     others = {name: value for name, value in method.parameters.items() if name != "seed"}
     seedless = MethodSpec(name=method.name, parameters=others, source=method.source)
-    return result.spec.model_copy(update={"method": seedless}).model_dump_json() + ",".join(result.figures)
+    same = result.spec.model_copy(update={"method": seedless}).model_dump_json() + ",".join(result.figures)
+    # nobody's word becomes part of a row that is someone else's
+    return f"{stored.standing} {same}"
 
 
 def _as_one(cells: Sequence[StoredResult]) -> Repeated:
@@ -103,12 +105,7 @@ def _as_one(cells: Sequence[StoredResult]) -> Repeated:
             "gates": gates,
         }
     )
-    standings = {stored.standing for stored in cells}
-    # as good as the weakest of them
-    standing: Standing | None = (
-        "self-reported" if "self-reported" in standings else "verified" if "verified" in standings else None
-    )
-    return Repeated(cells[0].folder, result, standing, cells=tuple(cells))
+    return Repeated(cells[0].folder, result, cells[0].standing, cells=tuple(cells))
 
 
 def _means(cells: Sequence[StoredResult], names: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -536,6 +536,10 @@ def test_a_record_makes_rows_verified_until_the_submission_changes(home, folder,
     path.write_text("{}")
     with pytest.raises(SubmissionError, match="no record of a verification"):
         submitted_results(root)
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(SubmissionError, match=r"no record of a verification: it is a link"):
+        submitted_results(root)
 
 
 def test_a_cell_that_was_made_here_needs_no_ones_word(home, folder):
