@@ -37,7 +37,7 @@ Maps = Sequence[Floats | None]
 
 
 class ModelState:
-    """What a method must leave as it was: weights, gradients, modes, hooks and settings of a model."""
+    """What a method must leave as it was: weights, gradients, modes, hooks and settings of a model, and torch's."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         self._model = model
@@ -60,9 +60,13 @@ def _state(model: torch.nn.Module) -> dict[str, Any]:
         "requires_grad": [parameter.requires_grad for parameter in parameters],
         "mode": [module.training for module in modules],
         "hooks": [len(getattr(module, name)) for module in modules for name in hooks],
-        "forward methods": [vars(module).get("forward") for module in modules],
+        # a class's own, too: it is all of its modules'
+        "forward methods": [(vars(module).get("forward"), type(module).forward) for module in modules],
         "attention implementation": getattr(config, "_attn_implementation", None),
         "configuration": None if config is None else config.to_json_string(use_diff=False),
+        "torch's gradient mode": torch.is_grad_enabled(),
+        "torch's default precision": torch.get_default_dtype(),
+        "torch's deterministic mode": torch.are_deterministic_algorithms_enabled(),
     }
 
 

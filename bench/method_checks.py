@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 
 from whybench.bench.choices import UNRANKED, GateName
 from whybench.bench.conformance import ANYTHING, Check, Finding, Found, Report
-from whybench.bench.errors import ParameterError, UnknownNameError, reason_of
+from whybench.bench.errors import NonFiniteScoresError, ParameterError, UnknownNameError, reason_of
 from whybench.bench.gates import COMPLETENESS, COMPLETENESS_LIMIT, TOLERANCE, difference
 from whybench.bench.method_subject import MODELS, NEXT_TOKEN, Subject, Trial, listed
 from whybench.bench.registry import load_method
@@ -30,6 +30,7 @@ STEEP_TOLERANCE = 1e-3
 """The tiny models are steeper than any that was trained, and magnify rounding: up to this it is a warning only."""
 DEVICE_TOLERANCE = 1e-3
 """Largest difference between the maps of two devices, relative to the larger one's largest score."""
+ABOUT_A_LABEL = "label_specific is False, and another label has other scores; leave label_specific out."
 CONTROL_SKIPPED = "It is a control, which the causal suite alone measures."
 
 
@@ -80,9 +81,12 @@ def models(subject: Subject, found: Found) -> None:
         found.facts["not on"] = [trial.model for trial in unserved]
     if len(unserved) == len(subject.trials):
         found.fail(f"It serves none of them; the first: {unserved[0].unserved}")
-    for trial in subject.answered:
-        if len(trial.failed) == len(trial.batch):
-            found.warn(f"{trial.model}: no text has scores, the first: {trial.failed[0]}")
+    without = [trial for trial in subject.answered if len(trial.failed) == len(trial.batch)]
+    if without and len(without) == len(subject.answered):
+        found.fail(f"No text has scores on any of them; the first: {without[0].failed[0]}")
+    elif without:
+        models = listed([trial.model for trial in without])
+        found.warn(f"{models}: no text has scores, the first: {without[0].failed[0]}")
 
 
 @_promised
@@ -96,6 +100,10 @@ def answers(subject: Subject, found: Found) -> None:
         good = [i for i in range(len(trial.batch)) if i not in trial.failed]
         if not torch.isfinite(scores[good]).all():
             return "Special tokens or padding have scores that are not finite; give them 0."
+        if any(isinstance(error, NonFiniteScoresError) for error in trial.unsaid.values()):
+            return "scores are not finite; name such texts in Attribution.failed, with the reason."
+        if trial.unsaid:
+            return "scores are below 0, and the class says signed = False; set signed, or negative, or return sizes."
         rows = [row for i, row in enumerate(trial.batch.unit_scores(scores)) if i in good and len(row) > 1]
         if rows and all(bool((row == row[0]).all()) for row in rows):
             return "all units of a text have the same score, in every text."
@@ -155,6 +163,7 @@ def _gate(name: GateName, promise: str) -> Check[Subject]:
     def run(subject: Subject, found: Found) -> None:
         values: list[float] = []
         reasons: set[str] = set()
+        ranked = subject.method.family not in UNRANKED
 
         def look(trial: Trial) -> str | None:
             outcome = trial.gates[name]
@@ -162,6 +171,8 @@ def _gate(name: GateName, promise: str) -> Check[Subject]:
                 values.append(outcome.value)
             if outcome.status in ("not_run", "not_applicable"):
                 reasons.add(outcome.reason)
+            if name == "label_sensitivity" and not subject.method.label_specific and ranked:
+                return ABOUT_A_LABEL if trial.change_by_label > STEEP_TOLERANCE else None
             if outcome.status != "failed":
                 return None
             reason = outcome.reason or "the scores differ"
@@ -285,10 +296,15 @@ def recovery(subject: Subject, found: Found) -> None:
     if method.family in UNRANKED:
         found.skip("It is no explanation that is ranked.")
         return
-    tried = {task: one.gains for task, one in subject.sensed.items()}
+    tried = {task: one.gains for task, one in subject.sensed.items() if len(one.gains)}
     if not tried:
         found.skip("It was asked about no task, or has no answer for their texts and models.")
         return
+    if silent := [task for task in subject.sensed if task not in tried]:
+        found.warn(f"No answer on {', '.join(silent)}.")
+    # good on one task does not make up for a wrong sign on another, which a mean over tasks would hide
+    if worse := [task for task, gains in tried.items() if bootstrap_intervals(gains[:, None])[1, 0] < 0]:
+        found.warn(f"Worse than a random order on {', '.join(worse)}.")
     low = float(bootstrap_intervals(np.concatenate(list(tried.values()))[:, None])[0, 0])
     found.facts["gain in average precision"] = {task: float(gain.mean()) for task, gain in tried.items()}
     found.facts["its mean is at least"] = low
@@ -309,8 +325,8 @@ CHECKS: tuple[Check[Subject], ...] = (
     _gate("determinism", "With the same seed it gives the same scores."),
     _gate("batch_invariance", "A text alone, one of a single word too, has the scores that it has in a batch."),
     _gate("padding_invariance", "More padding changes no score."),
-    _gate("label_sensitivity", "Another label has another explanation, where scores are about a label."),
-    _gate("model_unchanged", "It leaves the model as it was: weights, gradients, hooks, modes, settings."),
+    _gate("label_sensitivity", "Another label has another explanation, or the same where scores are about no label."),
+    _gate("model_unchanged", "It leaves the model as it was (weights, gradients, hooks, modes, settings), and torch."),
     completeness,
     random_numbers,
     lengths,

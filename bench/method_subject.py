@@ -17,8 +17,8 @@ from whybench.bench.choices import CONTROL, UNRANKED, GateName
 from whybench.bench.classifier import Classifier
 from whybench.bench.conformance import ANYTHING, Found
 from whybench.bench.curves import Floats
-from whybench.bench.errors import UnsupportedArchitectureError, reason_of
-from whybench.bench.gates import ModelState, gates, random_state_kept, seed_everything
+from whybench.bench.errors import ScoresError, UnsupportedArchitectureError, reason_of
+from whybench.bench.gates import ModelState, difference, gates, random_state_kept, seed_everything
 from whybench.bench.method import Attribution, Method
 from whybench.bench.method_sense import Sensed, grounds, sensed
 from whybench.bench.next_token import NextTokenModel
@@ -116,11 +116,25 @@ class Trial:
         return answer
 
     @cached_property
-    def failed(self) -> Mapping[int, str]:
-        """Index of an example of `batch` that has no scores to be ranked, and why."""
+    def unsaid(self) -> Mapping[int, ScoresError]:
+        """Index of an example of `batch` whose scores cannot be ranked, and why; without those the method names."""
         signed = self.method.signed or self.method.negative
         unranked = unrankable(self.batch, self.answer.scores, signed=signed)
-        return {**{i: str(error) for i, error in unranked.items()}, **self.answer.failed}
+        return {i: error for i, error in unranked.items() if i not in self.answer.failed}
+
+    @cached_property
+    def failed(self) -> Mapping[int, str]:
+        """Index of an example of `batch` that has no scores to be ranked, and why."""
+        return {**{i: str(error) for i, error in self.unsaid.items()}, **self.answer.failed}
+
+    @cached_property
+    def change_by_label(self) -> float:
+        """Largest difference to the scores for another label, as `whybench.bench.gates.difference` has it."""
+        batch = self.batch
+        other = self.explain(batch.with_target((self.classifier.target(batch) + 1) % len(self.classifier.labels)))
+        rows = zip(batch.unit_scores(self.answer.scores), batch.unit_scores(other.scores), strict=True)
+        without = {*self.failed, *other.failed}
+        return max((difference(a.numpy(), b.numpy()) for i, (a, b) in enumerate(rows) if i not in without), default=0.0)
 
     @cached_property
     def gates(self) -> Mapping[GateName, GateOutcome]:
@@ -165,11 +179,10 @@ class Subject:
 
     @cached_property
     def sensed(self) -> Mapping[str, Sensed]:
-        """By task what its answers on trained models are worth; without tasks that it has no answer on."""
+        """By task what its answers on trained models are worth."""
         if not self.trained or self.method.family in UNRANKED:
             return {}
-        found = {ground.task: sensed(self.method, ground) for ground in grounds()}
-        return {task: one for task, one in found.items() if len(one.gains)}
+        return {ground.task: sensed(self.method, ground) for ground in grounds()}
 
     def each(self, found: Found, look: Callable[[Trial], str | None]) -> None:
         """Look at every model with an answer; what is wrong on several is said once, with their names."""

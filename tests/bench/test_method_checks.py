@@ -11,7 +11,7 @@ import torch
 
 from whybench import load_method
 from whybench.bench.conformance import Found
-from whybench.bench.errors import ParameterError, UnknownNameError
+from whybench.bench.errors import ParameterError, UnknownNameError, UnsupportedArchitectureError
 from whybench.bench.gates import COMPLETENESS
 from whybench.bench.method import Attribution, Method
 from whybench.bench.method_checks import CHECKS, check_method
@@ -50,6 +50,7 @@ GOOD = '''
             {}
             return scores
 '''
+PROPERTY = "        @property\n        def label_specific(self):\n            return False\n"
 LEAVES_A_HOOK = "classifier.embedding_layer.register_forward_hook(lambda *_: None)"
 SPOILED = {
     "answers": ["scores = scores * 0", "scores = scores.requires_grad_()", "scores[:, 0] = float('nan')"],
@@ -127,6 +128,71 @@ def test_one_model_that_is_not_served_is_no_fault_all_of_them_are(tmp_path):
     assert statuses(report)["determinism"] == "skipped"
 
 
+UNSAID = {
+    "scores = -scores": "signed = False",
+    "scores = scores.masked_fill(batch.units == 0, float('nan'))": "name such texts in Attribution.failed",
+}
+
+
+@pytest.mark.parametrize("line", UNSAID)
+def test_scores_that_nobody_can_rank_fail_where_the_method_does_not_name_the_texts(line, tmp_path):
+    report = check_method(written(tmp_path, line), models=("bert",), trained=False)
+    assert failed(report) >= {"models", "answers"}
+    by_name = {finding.check: finding.reason for finding in report.findings}
+    assert UNSAID[line] in by_name["answers"]
+    assert by_name["models"].startswith("No text has scores on any of them; the first: ")
+
+
+class Silent(Method):
+    """Has no answer for some of the texts."""
+
+    name, family, signed = "silent", "gradient", True
+    of = 1
+
+    def attribute(self, classifier, batch):
+        return batch.input_ids * batch.attention_mask * 1.0
+
+    def explain(self, classifier, batch):
+        return Attribution(self.attribute(classifier, batch), {}, dict.fromkeys(range(0, len(batch), self.of), "no"))
+
+
+@pytest.mark.parametrize(("every", "fails"), [(1, True), (2, False)])
+def test_a_method_without_any_answer_fails_one_with_some_does_not(every, fails):
+    found = Found()
+    subject = Subject(type("Silent", (Silent,), {"of": every})(), models=("bert", "llama"), trained=False)
+    next(check for check in CHECKS if check.name == "models").run(subject, found)
+    assert bool(found.failures) == fails
+
+
+def test_what_a_method_changes_outside_of_the_model_is_seen(tmp_path, monkeypatch):
+    from transformers import BertForSequenceClassification
+
+    def reason(line):
+        report = check_method(written(tmp_path, line), models=("bert",), trained=False)
+        assert "model_unchanged" in failed(report)
+        return next(finding.reason for finding in report.findings if finding.check == "model_unchanged")
+
+    try:
+        assert reason("torch.set_grad_enabled(False)").endswith("not as before: torch's gradient mode")
+    finally:
+        torch.set_grad_enabled(True)
+    try:
+        assert "torch's default precision" in reason("torch.set_default_dtype(torch.float64)")
+    finally:
+        torch.set_default_dtype(torch.float32)
+    monkeypatch.setattr(BertForSequenceClassification, "forward", BertForSequenceClassification.forward)
+    patch = "cls = type(classifier.model); f = cls.forward; cls.forward = lambda self, *a, **k: f(self, *a, **k)"
+    assert reason(patch).endswith("not as before: forward methods")
+
+
+def test_a_method_about_no_label_has_the_same_scores_for_every_label(tmp_path):
+    path = tmp_path / "good.py"
+    path.write_text(textwrap.dedent(GOOD.replace("{}\n            return scores", "return scores\n\n" + PROPERTY)))
+    report = check_method(str(path), models=("bert",), trained=False)
+    assert failed(report) == {"label_sensitivity"}
+    assert check_method("raw_attention", models=("bert",), trained=False).passed
+
+
 def test_declarations(tmp_path):
     path = tmp_path / "bare.py"
     path.write_text(textwrap.dedent(GOOD).format("pass").replace('"good"', '"bare"'))
@@ -178,6 +244,29 @@ def test_recovery_is_held_against_chance_and_against_what_is_known():
     assert sense(known).warnings == ["Known: It looks at nothing."]
     better = type("Occlusion", (type(load_method("occlusion")),), {"weakness": "None."})()
     assert sense(better).warnings == ["It does better than its attribute weakness says."]
+
+
+def test_a_wrong_sign_on_one_task_and_no_answer_on_one_are_said_whatever_the_mean():
+    class Spoiled(Method):
+        """Occlusion, with what is wrong on one task."""
+
+        name, family, signed = "spoiled", "perturbation", True
+        silent: bool = False
+
+        def attribute(self, classifier, batch):
+            scores = load_method("occlusion").attribute(classifier, batch)
+            if classifier.name != "majority":
+                return scores
+            if self.silent:
+                raise UnsupportedArchitectureError("no")
+            return -scores
+
+    for silent, said in ((False, "Worse than a random order on majority."), (True, "No answer on majority.")):
+        found = sense(Spoiled(silent=silent))
+        assert (found.failures, found.warnings) == ([], [said])
+
+
+def test_what_is_no_explanation_is_held_to_no_evidence():
     assert "no explanation that is ranked" in sense(load_method("random")).skips[0]
 
 
