@@ -1,7 +1,7 @@
 """The command line. Heavy imports stay inside the commands, so that ``--help`` and ``list`` answer at once.
 
-Exit codes: 0 fine, 1 a cell or a check failed or a cell cannot be rescored as asked, 2 wrong use or an error of
-`whybench.bench.errors`.
+Exit codes: 0 fine, 1 a cell or a check failed, a cell cannot be rescored as asked, or a regression; 2 wrong use or an
+error of `whybench.bench.errors`; 3 nothing to compare.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whybench.bench import cli_add, cli_submit
+from whybench.bench import cli_add, cli_compare, cli_submit
 from whybench.bench.choices import UNITS, UnitKind
 from whybench.bench.cli_methods import attributions_named, data_named, method_named, methods_named, twins_of, unread
 from whybench.bench.console import print_json, quiet
@@ -333,6 +333,7 @@ def list_(
         sys.stdout.writelines(f"{line}\n" for line in lines_of(rows, shutil.get_terminal_size().columns))
 
 
+app.command()(cli_compare.compare)
 for submission_command in (cli_submit.export, cli_submit.submit, cli_submit.verify):
     app.command()(submission_command)
 

@@ -147,11 +147,11 @@ class Report:
     def to_markdown(self) -> str:
         """A table to paste into a pull request; nothing in it is markup of others."""
         rows = [
-            f"| {one.check} | {one.promise} | {one.status} | {_escaped(one.told())} |".replace("|  |", "| |")
+            f"| {one.check} | {one.promise} | {one.status} | {escaped(one.told())} |".replace("|  |", "| |")
             for one in self.findings
         ]
         head = ["| check | what is promised | outcome | what was found |", "|---|---|---|---|"]
-        return "\n".join([f"### {_escaped(visible(self.title))}", "", *head, *rows, "", f"{self.summary()}.", ""])
+        return "\n".join([f"### {escaped(visible(self.title))}", "", *head, *rows, "", f"{self.summary()}.", ""])
 
     def print(self, console: Console) -> None:
         """The table for the terminal."""
@@ -189,6 +189,6 @@ def _written(value: Any) -> str:
     return str(value)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """As Markdown that shows just these characters."""
     return re.sub(r"([\\`*_{}\[\]<>#|~@])", r"\\\1", text.replace("&", "&amp;"))
