@@ -94,14 +94,74 @@ def compare(
     """
     common = _common(np.asarray(values, dtype=np.float64), names)
     examples, methods = common.shape
-    pairs = methods * (methods - 1) // 2
-    resamples = max(RESAMPLES, math.ceil(pairs / ALPHA))
+    resamples = resamples_for(methods)
     resampled = np.ascontiguousarray(resampled_means(common, seed=seed, resamples=resamples).T)
     means = common.mean(axis=0)
     tolerance = rounding(common)
+    found = order(
+        means,
+        resampled,
+        differing(common, tolerance),
+        higher_is_better=higher_is_better,
+        tolerance=tolerance,
+        intervals=True,
+    )
+    return Comparison(
+        names=tuple(names),
+        examples=examples,
+        left_out=len(values) - examples,
+        resamples=resamples,
+        means=means,
+        intervals=percentile_intervals(resampled),
+        differences=means[:, None] - means,
+        difference_intervals=found.difference_intervals,
+        p_values=found.p_values,
+        corrected=found.corrected,
+        ranks=found.ranks,
+        rank_intervals=found.rank_intervals,
+        letters=found.letters,
+    )
 
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """Methods in order, from the resamples of their figures; the attributes are those of `Comparison`."""
+
+    difference_intervals: Floats
+    p_values: Floats
+    corrected: Floats
+    ranks: Floats
+    rank_intervals: Floats
+    letters: tuple[tuple[int, ...], ...]
+
+    @property
+    def significant(self) -> Bools:
+        """Which pairs differ at 5 % after Holm's correction, ``[methods, methods]``."""
+        return self.corrected <= ALPHA
+
+
+def order(
+    figures: Floats,
+    resampled: Floats,
+    differing: NDArray[np.int64],
+    *,
+    higher_is_better: bool,
+    tolerance: float,
+    intervals: bool = False,
+) -> Order:
+    """Order methods by any figure that was resampled over examples, as `compare` does by means.
+
+    Args:
+        figures: The figures, ``[methods]``.
+        resampled: The same in every resample, ``[methods, resamples]``, contiguous; of `resamples_for` resamples.
+        differing: Examples on which two methods differ, ``[methods, methods]``; no p-value is below ``2^(1−k)``.
+        higher_is_better: Direction of the figure.
+        tolerance: What two figures may differ by though they are the same.
+        intervals: Whether the intervals of the differences are wanted, which take long; they are 0 if not.
+    """
+    methods, resamples = resampled.shape
     sign = 1.0 if higher_is_better else -1.0
-    differences = means[:, None] - means
+    differences = figures[:, None] - figures
     difference_intervals = np.zeros((2, methods, methods))
     p_values = np.ones((methods, methods))
     resampled_ranks = np.ones((methods, resamples))
@@ -109,12 +169,12 @@ def compare(
         others = slice(i + 1, methods)
         drawn = resampled[i] - resampled[others]
         strayed = np.abs(drawn - differences[i, others, None]) >= np.abs(differences[i, others, None]) - tolerance
-        differing = (np.abs(common[:, [i]] - common[:, others]) > tolerance).sum(axis=0)
-        p = np.maximum((1 + strayed.sum(axis=1)) / (1 + resamples), np.minimum(1, 2.0 ** (1 - differing)))
+        p = np.maximum((1 + strayed.sum(axis=1)) / (1 + resamples), np.minimum(1, 2.0 ** (1 - differing[i, others])))
         p_values[i, others] = p_values[others, i] = p
-        low, high = percentile_intervals(drawn)
-        difference_intervals[:, i, others] = low, high
-        difference_intervals[:, others, i] = -high, -low
+        if intervals:
+            low, high = percentile_intervals(drawn)
+            difference_intervals[:, i, others] = low, high
+            difference_intervals[:, others, i] = -high, -low
         # a method's rank is 1 and the number of better ones, ties counting half
         beaten = _wins(sign * drawn, tolerance)
         resampled_ranks[i] += (1 - beaten).sum(axis=0)
@@ -123,22 +183,25 @@ def compare(
     corrected = np.ones((methods, methods))
     upper = np.triu_indices(methods, 1)
     corrected[upper] = corrected.T[upper] = holm(p_values[upper])
-    ranks = ranks_of(sign * means, tolerance)
-    return Comparison(
-        names=tuple(names),
-        examples=examples,
-        left_out=len(values) - examples,
-        resamples=resamples,
-        means=means,
-        intervals=percentile_intervals(resampled),
-        differences=differences,
-        difference_intervals=difference_intervals,
-        p_values=p_values,
-        corrected=corrected,
-        ranks=ranks,
-        rank_intervals=_rank_intervals(resampled_ranks),
-        letters=letters(corrected > ALPHA, ranks),
+    ranks = ranks_of(sign * figures, tolerance)
+    return Order(
+        difference_intervals,
+        p_values,
+        corrected,
+        ranks,
+        _rank_intervals(resampled_ranks),
+        letters(corrected > ALPHA, ranks),
     )
+
+
+def resamples_for(methods: int) -> int:
+    """Resamples that so many methods need for their smallest p-value to be significant after the correction."""
+    return max(RESAMPLES, math.ceil(methods * (methods - 1) / 2 / ALPHA))
+
+
+def differing(values: Floats, tolerance: float) -> NDArray[np.int64]:
+    """Examples on which two columns of ``[examples, methods]`` differ, ``[methods, methods]``."""
+    return np.array([(np.abs(values - column[:, None]) > tolerance).sum(axis=0) for column in values.T], dtype=np.int64)
 
 
 def holm(p_values: Floats) -> Floats:

@@ -16,11 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from whybench.bench.comparison import ranks_of, rounding
+from whybench.bench.comparison import Order, differing, order, ranks_of, resamples_for, rounding
 from whybench.bench.errors import ComparisonError
 from whybench.bench.statistics import RESAMPLES, percentile_intervals, resampled_means
 
 Floats = NDArray[np.float64]
+
+# skills that differ by less are the same: quotients of means have lost some digits
+_SAME = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +75,7 @@ class Overall:
         undefined: The other tasks, and why.
         borda: Share of the other methods that a method beats, a tie being half: mean over a task's metrics, then over
             all tasks, ``[methods]``. None for a method alone.
+        order: Ranks and tie groups by the mean skill, from the same resamples; None for a method alone, or no task.
     """
 
     means: Floats | None
@@ -79,6 +83,7 @@ class Overall:
     tasks: tuple[str, ...]
     undefined: dict[str, str]
     borda: Floats | None
+    order: Order | None
 
 
 def skill(contests: Sequence[Contest], *, seed: int = 0) -> Skill:
@@ -95,7 +100,7 @@ def skill(contests: Sequence[Contest], *, seed: int = 0) -> Skill:
         ComparisonError: The contests do not fit together or share no example, or a figure is infinite.
     """
     figures, left_out = _together(contests)
-    drawn, examples = _skills(contests, figures, seed), len(figures[0])
+    drawn, examples = _skills(contests, figures, seed, RESAMPLES), len(figures[0])
     if isinstance(drawn, str):
         return Skill(None, None, drawn, examples, left_out)
     return Skill(drawn[0], percentile_intervals(drawn[1:].T), "", examples, left_out)
@@ -117,25 +122,37 @@ def overall(tasks: Mapping[str, Sequence[Contest]], *, seed: int = 0) -> Overall
             f"{len(tasks)} tasks with {sorted(methods)} methods have no overall figure. "
             "Give at least one task, and only the methods that all tasks have."
         )
-    defined: list[Floats] = []
+    (count,) = methods
+    resamples = resamples_for(count)
+    # the mean over tasks, summed up as they come: all of their resamples at once would be too many
+    total: Floats = np.zeros((1 + resamples, count))
+    apart = np.zeros((count, count), dtype=np.int64)
+    defined: list[str] = []
     undefined: dict[str, str] = {}
     points: list[Floats] = []
     for place, (name, contests) in enumerate(tasks.items()):
         figures, _ = _together(contests)
         shares = [_borda(contest, figure) for contest, figure in zip(contests, figures, strict=True)]
         points.append(np.mean(shares, axis=0))
-        drawn = _skills(contests, figures, [seed, place])
+        drawn = _skills(contests, figures, [seed, place], resamples)
         if isinstance(drawn, str):
             undefined[name] = drawn
         else:
-            defined.append(drawn)
-    mean = np.mean(defined, axis=0) if defined else None
+            defined.append(name)
+            total += drawn
+            apart += np.max([differing(figure[:, :-2], rounding(figure)) for figure in figures], axis=0)
+    mean = total / len(defined) if defined else None
+    ordered = None
+    if mean is not None and count > 1:
+        resampled = np.ascontiguousarray(mean[1:].T)
+        ordered = order(mean[0], resampled, apart, higher_is_better=True, tolerance=_SAME)
     return Overall(
         means=None if mean is None else mean[0],
         intervals=None if mean is None else percentile_intervals(mean[1:].T),
-        tasks=tuple(name for name in tasks if name not in undefined),
+        tasks=tuple(defined),
         undefined=undefined,
-        borda=np.mean(points, axis=0) if methods != {1} else None,
+        borda=np.mean(points, axis=0) if count > 1 else None,
+        order=ordered,
     )
 
 
@@ -165,9 +182,11 @@ def _together(contests: Sequence[Contest]) -> tuple[list[Floats], int]:
     return [part[there] for part in columns], int((~there).sum())
 
 
-def _skills(contests: Sequence[Contest], figures: Sequence[Floats], seed: int | Sequence[int]) -> Floats | str:
+def _skills(
+    contests: Sequence[Contest], figures: Sequence[Floats], seed: int | Sequence[int], resamples: int
+) -> Floats | str:
     """Skill on the examples, then in every resample, ``[1 + resamples, methods]``; or why it is undefined."""
-    drawn = resampled_means(np.column_stack(figures), seed=seed, resamples=RESAMPLES)
+    drawn = resampled_means(np.column_stack(figures), seed=seed, resamples=resamples)
     means = np.split(np.vstack((np.concatenate([part.mean(axis=0) for part in figures]), drawn)), len(figures), axis=1)
     skills = []
     for contest, figure, mean in zip(contests, figures, means, strict=True):
@@ -176,7 +195,7 @@ def _skills(contests: Sequence[Contest], figures: Sequence[Floats], seed: int | 
         if not better[0]:
             return f"{contest.metric}: the ceiling ({ceiling[0]:.4g}) is not better than the floor ({floor[0]:.4g})"
         if not better.all():
-            count = f"{(~better).sum():,} of {RESAMPLES:,}"
+            count = f"{(~better).sum():,} of {resamples:,}"
             return f"{contest.metric}: the ceiling is not better than the floor in {count} resamples"
         skills.append((mean[:, :-2] - floor[:, None]) / (ceiling - floor)[:, None])
     return np.asarray(np.mean(skills, axis=0))

@@ -126,6 +126,27 @@ def test_overall_is_the_mean_over_tasks_with_resamples_of_their_own():
     np.testing.assert_allclose(narrower, np.sqrt(0.5), atol=0.05)
 
 
+def test_the_order_by_overall_skill_is_that_of_its_resamples():
+    values = np.random.default_rng(3).normal(size=(80, 4)) + [2.0, 0.0, 0.0, -2.0]
+    values[:, 2] = values[:, 1]
+    tasks = {"one": [contest(1, methods=4, values=values)], "two": [contest(2, methods=4)]}
+    found = overall(tasks)
+    drawn = (plain(tasks["one"][0], [0, 0]) + plain(tasks["two"][0], [0, 1])) / 2
+    ranks = np.array(
+        [[1 + sum(b > a for b in row) + 0.5 * (sum(b == a for b in row) - 1) for a in row] for row in drawn]
+    )
+    assert found.order.ranks.tolist() == ranks[0].tolist()
+    for method in range(4):
+        seen = np.sort(ranks[1:, method])
+        ends = seen[int(0.025 * (len(seen) - 1))], seen[int(np.ceil(0.975 * (len(seen) - 1)))]
+        assert tuple(found.order.rank_intervals[:, method]) == ends
+        for other in range(method):
+            apart, strays = drawn[0, method] - drawn[0, other], drawn[1:, method] - drawn[1:, other]
+            p = (1 + (np.abs(strays - apart) >= np.abs(apart)).sum()) / (1 + len(strays))
+            assert found.order.p_values[method, other] == pytest.approx(p)
+    assert overall({"alone": [contest(methods=1)]}).order is None
+
+
 def test_a_task_without_skill_is_left_out_of_the_mean_and_named():
     one = contest(1)
     found = overall({"good": [one], "bad": [contest(2, ceiling=contest(2).floor)]})
