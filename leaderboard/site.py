@@ -16,7 +16,7 @@ from whybench.bench.metric import Metric
 from whybench.bench.metrics import PROTOCOL_VERSION
 from whybench.bench.schema import Result
 from whybench.bench.store import StoredResult
-from whybench.leaderboard import dot_plot, formatting, matrix_map, scatter
+from whybench.leaderboard import dot_plot, formatting, matrix_map, scatter, tradeoff_page
 from whybench.leaderboard.attention_page import (
     AttentionTask,
     attention_task,
@@ -35,11 +35,13 @@ from whybench.leaderboard.robustness import HELP, TITLE, robustness
 from whybench.leaderboard.skills import HELP as SKILL_HELP
 from whybench.leaderboard.skills import skills
 from whybench.leaderboard.tables import Row, Table, described, table
+from whybench.leaderboard.tradeoff_page import trade_offs
 from whybench.leaderboard.truth_page import TITLE as TRUTH_TITLE
 from whybench.leaderboard.truth_page import truth_page
 
 ATTENTION = "attention.html"
 TRUST = "truth.html"
+TRADE_OFF = "tradeoff.html"
 
 _FOLDER = Path(__file__).parent
 
@@ -133,6 +135,8 @@ class _Pages:
             href = ATTENTION if causal else f"tasks/{tasks.of(task.name)}.html"
             view = readable(table(board)) if causal else table(board)
             self._sections.append(Section(view, anchor, task.name, href, causal))
+        self._usual = [(section.anchor, section.table) for section in self._sections if not section.causal]
+        self._tradeoffs = trade_offs(self._usual, self._skills)
         self._environment = Environment(
             loader=FileSystemLoader(_FOLDER / "templates"),
             autoescape=True,
@@ -158,6 +162,8 @@ class _Pages:
             "attention": ATTENTION if any(section.causal for section in self._sections) else None,
             "trust": TRUST if self._truth else None,
             "trust_title": TRUTH_TITLE,
+            "tradeoff": TRADE_OFF if self._tradeoffs else None,
+            "tradeoff_title": tradeoff_page.TITLE,
             "unranked": UNRANKED,
             "plot_size": (WIDTH, HEIGHT),
             "dots": dot_plot,
@@ -174,6 +180,11 @@ class _Pages:
         anchors = {section.board.key: section.anchor for section in self._sections}
         if self._truth:
             files[TRUST] = self._page("truth.html", "", truth=self._truth, anchors=anchors)
+        if self._tradeoffs:
+            said = {section.anchor: section.board.notes for section in self._sections}
+            files[TRADE_OFF] = self._page(
+                "tradeoff.html", "", tradeoffs=self._tradeoffs, size=tradeoff_page, notes=said
+            )
         files["index.html"] = self._page(
             "index.html",
             "",
