@@ -60,6 +60,35 @@ def with_gradient_of(value: Tensor, other: Tensor) -> Tensor:
     return value.detach() + (other - other.detach()).to(value.dtype)
 
 
+def norm_rules(normed: Callable[[Tensor, tuple[int, ...], float], Tensor]) -> dict[str, Rule]:
+    """Rules for torch's norms, which are one function of what is normalised and its weights.
+
+    Args:
+        normed: ``x / √(mean x² + eps)`` with the derivative that is wanted, given x, its last dimensions and eps.
+    """
+
+    def layer_norm(
+        func: Any,
+        x: Tensor,
+        normalized_shape: Any,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        dims = tuple(range(-len(normalized_shape), 0))
+        made = normed(x - x.mean(dim=dims, keepdim=True), dims, eps)
+        return with_gradient_of(func(x, normalized_shape, weight, bias, eps), made if weight is None else made * weight)
+
+    def rms_norm(
+        func: Any, x: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None
+    ) -> Tensor:
+        dims = tuple(range(-len(normalized_shape), 0))
+        made = normed(x, dims, torch.finfo(x.dtype).eps if eps is None else eps)
+        return with_gradient_of(func(x, normalized_shape, weight, eps), made if weight is None else made * weight)
+
+    return {"layer_norm": layer_norm, "rms_norm": rms_norm}
+
+
 def unmasked(scores: Tensor) -> Tensor:
     """Scores with 0 in place of what is masked out: minus infinity, or the like."""
     return scores.masked_fill(scores < _MASKED * torch.finfo(scores.dtype).min, 0.0)

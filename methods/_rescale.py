@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whybench.methods._operations import Operations, Rule, attention_by, name_of, unmasked, with_gradient_of
+from whybench.methods._operations import Operations, Rule, attention_by, name_of, norm_rules, unmasked, with_gradient_of
 
 # Closer than this, the derivative in the middle is nearer to the quotient than float64's quotient of differences
 _NEAR = 1e-5
@@ -33,9 +33,8 @@ def rescale() -> Operations:
         "rdiv": _reciprocal,
         "rtruediv": _reciprocal,
         "softmax": _softmax,
-        "layer_norm": _layer_norm,
-        "rms_norm": _rms_norm,
         "scaled_dot_product_attention": _attention,
+        **norm_rules(_normed),
     }
     return Operations(rules)
 
@@ -137,26 +136,6 @@ def _normed(x: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
     """``x / √(mean x² + eps)``, as a product with the reciprocal root of a mean of products."""
     square = _product(torch.mul, x, x).mean(dim=dims, keepdim=True)
     return _product(torch.mul, x, _elementwise(torch.rsqrt, square + eps))
-
-
-def _layer_norm(
-    func: Any,
-    x: Tensor,
-    normalized_shape: Any,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-) -> Tensor:
-    dims = tuple(range(-len(normalized_shape), 0))
-    normed = _normed(x - x.mean(dim=dims, keepdim=True), dims, eps)
-    return with_gradient_of(func(x, normalized_shape, weight, bias, eps), normed if weight is None else normed * weight)
-
-
-def _rms_norm(
-    func: Any, x: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None
-) -> Tensor:
-    normed = _normed(x, tuple(range(-len(normalized_shape), 0)), torch.finfo(x.dtype).eps if eps is None else eps)
-    return with_gradient_of(func(x, normalized_shape, weight, eps), normed if weight is None else normed * weight)
 
 
 def _attention(func: Any, *args: Any, **kwargs: Any) -> Tensor:

@@ -11,7 +11,7 @@ from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
 from whybench.bench.errors import UnsupportedArchitectureError
 from whybench.bench.method import Attribution, ReportingMethod
-from whybench.methods._operations import Operations, Rule, attention_by, with_gradient_of
+from whybench.methods._operations import Operations, Rule, attention_by, norm_rules
 
 
 class Lrp(ReportingMethod):
@@ -63,26 +63,9 @@ def _attention(func: Any, *args: Any, **kwargs: Any) -> Tensor:
     return attention_by(torch.matmul, lambda scores: scores.detach().softmax(dim=-1), *args, **kwargs)
 
 
-def _layer_norm(
-    func: Any,
-    x: Tensor,
-    normalized_shape: Any,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-) -> Tensor:
-    dims = tuple(range(-len(normalized_shape), 0))
-    centred = x - x.mean(dim=dims, keepdim=True)
-    fixed = centred / (centred.detach().square().mean(dim=dims, keepdim=True) + eps).sqrt()
-    return with_gradient_of(func(x, normalized_shape, weight, bias, eps), fixed if weight is None else fixed * weight)
-
-
-def _rms_norm(
-    func: Any, x: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None
-) -> Tensor:
-    square = x.detach().square().mean(dim=tuple(range(-len(normalized_shape), 0)), keepdim=True)
-    fixed = x / (square + (torch.finfo(x.dtype).eps if eps is None else eps)).sqrt()
-    return with_gradient_of(func(x, normalized_shape, weight, eps), fixed if weight is None else fixed * weight)
+def _normed(x: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
+    """What norms make of x before their weights, by a fixed denominator."""
+    return x / (x.detach().square().mean(dim=dims, keepdim=True) + eps).sqrt()
 
 
 _ATTENTION = ("softmax", "scaled_dot_product_attention")
@@ -91,7 +74,6 @@ _NORMS = ("layer_norm", "rms_norm", "rsqrt")
 _RULES: dict[str, Rule] = {
     "softmax": _constant,
     "scaled_dot_product_attention": _attention,
-    "layer_norm": _layer_norm,
-    "rms_norm": _rms_norm,
+    **norm_rules(_normed),
     "rsqrt": _constant,
 }
