@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from whybench.bench import packing
 from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
-from whybench.bench.errors import OperatorError
+from whybench.bench.errors import OperatorError, ParameterError
 from whybench.methods._coalitions import generator_for
 
 Baseline = Literal["auto", "mask", "pad"]
@@ -110,7 +110,10 @@ def baseline_id(classifier: Classifier, baseline: Baseline) -> int:
 
     Raises:
         OperatorError: ``baseline`` is ``mask``, and the tokenizer has no mask token.
+        ParameterError: There is no such baseline.
     """
+    if baseline not in get_args(Baseline):
+        raise ParameterError(f"baseline is {baseline!r}; it must be one of {', '.join(get_args(Baseline))}.")
     mask = classifier.tokenizer.mask_token_id
     if baseline == "mask" and mask is None:
         raise OperatorError(

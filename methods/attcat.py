@@ -19,9 +19,9 @@ class AttCat(Method):
     heads and real queries. One forward and one backward pass.
 
     Source: Qiang et al. 2022, "AttCAT: Explaining Transformers via Attentive Class Activation Tokens" (NeurIPS).
-    Signed: positive supports the target.
-
-    Where a head reads one token, the last layer's term is 0 for all others: their outputs are not read.
+    Signed: positive supports the target. The formula is the paper's, in which h_j^l is an output; implementations are
+    about that take what enters layer l. Where a head reads one token, the last layer's term is 0 for all others, whose
+    outputs are not read.
     """
 
     name, family, signed = "attcat", "attention", True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import torch
 from torch import Tensor
 
@@ -52,6 +54,8 @@ class DiscretizedIntegratedGradients(ReportingMethod):
     def __post_init__(self) -> None:
         sizes = {"neighbours": self.neighbours, "refine": self.refine, "internal_batch_size": self.internal_batch_size}
         check_at_least_one(self.name, n_steps=self.n_steps, **sizes)
+        if self.strategy not in get_args(Strategy):
+            raise ParameterError(f"{self.name}: strategy is {self.strategy!r}; it must be greedy or maxcount.")
 
     def explain(self, classifier: Classifier, batch: Batch) -> Attribution:
         """Scores in logits, ``[batch, tokens]``, 0 on special tokens and padding; what they leave unexplained.

@@ -244,6 +244,23 @@ def test_completeness_improves_with_steps(classifier):
     assert many.report["completeness_delta"].mean() < few.report["completeness_delta"].mean() / 3
 
 
+def test_integrated_gradients_take_more_points_for_the_texts_that_miss_too_much():
+    classifier = tiny_classifier("gpt2")
+    batch = with_targets(classifier)
+    # four times as many, and no more than allowed
+    tried = {
+        n: load_method("integrated_gradients", n_steps=n, max_steps=1).explain(classifier, batch) for n in (1, 4, 5)
+    }
+    found = load_method("integrated_gradients", n_steps=1, max_steps=5).explain(classifier, batch)
+    expected = []
+    for index in range(len(TEXTS)):
+        missing = {n: float(one.report["completeness_delta_relative"][index]) for n, one in tried.items()}
+        expected.append(next((n for n, share in missing.items() if share <= 0.05), 5))
+        close(found.scores[index], tried[expected[-1]].scores[index])
+    assert found.report["steps"].tolist() == expected
+    assert set(expected) >= {4, 5}
+
+
 def test_integrated_gradients_baselines():
     classifier = tiny_classifier("bert")
     batch = classifier.encode(TEXTS)

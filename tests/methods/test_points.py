@@ -384,6 +384,15 @@ def test_wrong_values(name, parameters, message):
         load_method(name, **parameters)
 
 
+def test_wrong_words_where_a_method_is_made_without_the_registry():
+    classifier = tiny_classifier("bert")
+    for name in ("gradient_shap", "integrated_gradients", "deeplift", *STEPPED):
+        with pytest.raises(ParameterError, match="baseline is 'zero'; it must be one of auto, mask, pad"):
+            type(load_method(name))(baseline="zero").attribute(classifier, classifier.encode(TEXTS))
+    with pytest.raises(ParameterError, match="strategy is 'best'; it must be greedy or maxcount"):
+        type(load_method("discretized_integrated_gradients"))(strategy="best")
+
+
 @pytest.mark.parametrize("name", ["gradient_shap", *STEPPED])
 def test_a_baseline_that_the_tokenizer_has_not(name):
     with pytest.raises(OperatorError, match=r"no mask token.*baseline=pad"):
