@@ -211,6 +211,7 @@ def lengths(subject: Subject, found: Found) -> None:
             return None
         batch = trial.encoded(["the cast was great but the film was slow " * MAX_LENGTH, TEXTS[1]])
         answer = trial.explain(batch)
+        tried.append(trial.model)
         check_shape(batch, answer.scores)
         tokens = batch.input_ids.shape[1]
         if answer.failed:
@@ -219,7 +220,10 @@ def lengths(subject: Subject, found: Found) -> None:
             return f"a text of {tokens} tokens has scores that are not finite."
         return None
 
+    tried: list[str] = []
     subject.each(found, look)
+    if subject.answered and not tried:
+        found.skip("Some shorter text has no scores already, on all models.")
 
 
 @_promised
@@ -234,11 +238,15 @@ def pairs(subject: Subject, found: Found) -> None:
         for i in set(range(len(batch))) - set(together.failed):
             one = batch.select([i])
             alone = one.unit_scores(trial.explain(one).scores)[0].numpy()
+            compared.append(trial.model)
             if difference(batch.unit_scores(together.scores)[i].numpy(), alone) > TOLERANCE:
                 return "a pair has other scores alone than beside another one."
         return None
 
+    compared: list[str] = []
     subject.each(found, look)
+    if subject.answered and not compared and not found.failures:
+        found.skip("No pair has scores.")
 
 
 @_promised
@@ -264,6 +272,8 @@ def precision(subject: Subject, found: Found) -> None:
         return None
 
     subject.each(found, look)
+    if subject.answered and not correlations and not found.failures:
+        found.skip(f"No text of {FEWEST_RANKED} units or more has scores in both precisions.")
     if correlations:
         mean = float(np.mean(list(correlations.values())))
         lowest = min(correlations, key=correlations.__getitem__)

@@ -20,7 +20,8 @@ class VarGrad(Method):
     z is the target's logit and x_j a token's word embedding; the noise is that of smoothgrad. The variances of all
     embedding dimensions are added up.
 
-    Source: Adebayo et al. 2018, "Sanity Checks for Saliency Maps", arXiv:1810.03307. Unsigned.
+    Source: Adebayo et al. 2018, "Local Explanation Methods for Deep Neural Networks Lack Sensitivity to Parameter
+    Values" (ICLR workshop), arXiv:1810.03307. Unsigned.
 
     Attributes:
         samples: Noisy copies N of a text, at least 2.

@@ -164,6 +164,14 @@ def test_a_method_without_any_answer_fails_one_with_some_does_not(every, fails):
     assert bool(found.failures) == fails
 
 
+def test_what_could_not_be_tried_is_not_passed():
+    subject = Subject(Silent(), models=("bert",), trained=False)
+    for name in ("lengths", "pairs", "precision"):
+        found = Found()
+        next(check for check in CHECKS if check.name == name).run(subject, found)
+        assert found.skips, name
+
+
 def test_what_a_method_changes_outside_of_the_model_is_seen(tmp_path, monkeypatch):
     from transformers import BertForSequenceClassification
 
