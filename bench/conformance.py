@@ -164,6 +164,9 @@ class Report:
         table.add_column("what was found", overflow="fold")
         for one in self.findings:
             table.add_row(one.check, Text(one.status, style=_COLOURS[one.status]), Text(one.told()))
+            if one.status == "failed":
+                # a check's name alone does not say what it asks for
+                table.add_row("", "", Text(f"Promised: {one.promise}", style="dim"))
         console.print(Text(visible(self.title)))
         console.print()
         console.print(table)

@@ -91,7 +91,7 @@ def models(subject: Subject, found: Found) -> None:
 
 @_promised
 def answers(subject: Subject, found: Found) -> None:
-    """Every text has finite scores that differ from unit to unit, unsigned ones not negative; where not is said."""
+    """Scores are finite, differ from unit to unit, and are not negative where unsigned; texts without any are named."""
 
     def look(trial: Trial) -> str | None:
         scores = trial.answer.scores

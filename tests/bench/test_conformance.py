@@ -55,6 +55,10 @@ def test_the_terminal_gets_text_as_it_is(report):
     assert "\x1b[31m" not in printed
     assert "accuracy 0.123, in a text (least 1), met (a → b)" in printed
     assert "1 passed (0 with a warning), 1 failed, 0 skipped." in printed
+    # what is promised is said where it is not kept
+    kept, broken = report.findings
+    assert f"Promised: {broken.promise}" in printed
+    assert kept.promise not in printed
 
 
 def test_markdown_shows_the_same_characters(report):
