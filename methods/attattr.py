@@ -15,7 +15,9 @@ from whybench.methods._points import add_up, passes
 
 
 class AttAttr(ReportingMethod):
-    """``Attr^l = A^l ⊙ ∫_0^1 ∂z(α A^l)/∂A^l dα``, z the target's logit; token j gets ``mean_l Σ_h Σ_i Attr_hij^l``.
+    """Integrated gradients of the attention weights, from no attention to the model's own, layer by layer.
+
+    ``Attr^l = A^l ⊙ ∫_0^1 ∂z(α A^l)/∂A^l dα``, z the target's logit; token j gets ``mean_l Σ_h Σ_i Attr_hij^l``.
 
     As in the paper, the attention of one layer is scaled at a time, all of its heads together, while the other layers
     run as they do. Here every layer is taken, and a token's score is what all attention to it adds: the sum over

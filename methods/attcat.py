@@ -13,7 +13,9 @@ from whybench.methods._layer_outputs import layer_outputs
 
 
 class AttCat(Method):
-    """``s_j = Σ_l a_j^l · (h_j^l · ∂z/∂h_j^l)``, z the target's logit.
+    """Gradient × input of every layer's token, weighted with the attention that the token receives there.
+
+    ``s_j = Σ_l a_j^l · (h_j^l · ∂z/∂h_j^l)``, z the target's logit.
 
     h_j^l is what layer l returns for token j, and a_j^l the attention that j receives in that layer: the mean over
     heads and real queries. One forward and one backward pass.

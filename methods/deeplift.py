@@ -12,7 +12,9 @@ from whybench.methods._rescale import rescale
 
 
 class DeepLift(ReportingMethod):
-    """``(x_j − x'_j) · m_j``, with multipliers m in place of the gradient: the scores add up to ``z(x) − z(x')``.
+    """The logit's difference to a baseline text, carried back to the tokens through every operation of the model.
+
+    ``(x_j − x'_j) · m_j``, with multipliers m in place of the gradient: the scores add up to ``z(x) − z(x')``.
 
     z is the target's logit. Text x and baseline x' run through the model together. An activation function's multiplier
     is Δout/Δin (the rescale rule). DeepLIFT has no rule for what else a transformer computes; here a product has the

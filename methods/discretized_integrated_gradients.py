@@ -18,7 +18,9 @@ from whybench.methods._word_paths import Strategy, WordPaths
 
 
 class DiscretizedIntegratedGradients(ReportingMethod):
-    """``s_j = Σ_k ½ (∂z(p_k)/∂x_j + ∂z(p_{k+1})/∂x_j) · (p_{k,j} − p_{k+1,j})`` from the text p_0 to the baseline p_m.
+    """Integrated gradients on paths from each word to the baseline that keep near other words.
+
+    ``s_j = Σ_k ½ (∂z(p_k)/∂x_j + ∂z(p_{k+1})/∂x_j) · (p_{k,j} − p_{k+1,j})`` from the text p_0 to the baseline p_m.
 
     z is the target's logit. Every token moves on a path of its own, and all of them at once. A path goes from word to
     word of the vocabulary, special tokens excepted, each moved so far that no embedding dimension ever turns.

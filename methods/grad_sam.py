@@ -11,7 +11,9 @@ from whybench.bench.method import Method
 
 
 class GradSam(Method):
-    """``s_j = mean over layers, heads and real queries i of A_ij · max(0, ∂z/∂A_ij)``, z the target's logit.
+    """Attention that a token receives, times its gradient where more of it would raise the target's logit.
+
+    ``s_j = mean over layers, heads and real queries i of A_ij · max(0, ∂z/∂A_ij)``, z the target's logit.
 
     A key's score is the attention that it receives, where more of that would raise the logit. One forward and one
     backward pass; ∂z/∂A goes through the later layers' attention, too.

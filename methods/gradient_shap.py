@@ -17,7 +17,9 @@ from whybench.methods._vocabulary import ordinary_ids
 
 
 class GradientShap(Method):
-    """``E_{x', α} (x_j − x'_j) · ∂z(x' + α (x − x'))/∂x_j``, α uniform in [0, 1], z the target's logit.
+    """Expected gradients: integrated gradients with a random baseline and a random point at a time.
+
+    ``E_{x', α} (x_j − x'_j) · ∂z(x' + α (x − x'))/∂x_j``, α uniform in [0, 1], z the target's logit.
 
     A baseline x' is a text of random words: every token that can be removed is replaced by one drawn uniformly from the
     tokenizer's vocabulary without its special tokens. (The paper draws them from the training data, which a method does

@@ -15,7 +15,9 @@ from whybench.methods._operations import Operations, Rule, attention_by, norm_ru
 
 
 class Lrp(ReportingMethod):
-    """``x_j · ∂z/∂x_j`` where attention weights, and what norms divide by, count as constants; z the target's logit.
+    """Layer-wise relevance propagation: gradient × input with attention weights and norms' denominators held fixed.
+
+    ``x_j · ∂z/∂x_j`` where attention weights, and what norms divide by, count as constants; z the target's logit.
 
     These two rules make gradient × input conserve relevance through attention and norms: what is left over comes from
     biases, activation functions, and embeddings that are no word's. The paper has no rule for gated layers (Llama,

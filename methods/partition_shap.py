@@ -24,7 +24,9 @@ from whybench.methods.shapley_sampling import on_the_way, order_values
 
 
 class PartitionShap(ReportingMethod):
-    """``φ_i = 2^-|G_i| Σ_{S ⊆ G_i} v(S ∪ {i}) − v(S)``, G_i the groups of a binary tree that unit i is split off from.
+    """Owen values: Shapley values where neighbouring units join and leave together.
+
+    ``φ_i = 2^-|G_i| Σ_{S ⊆ G_i} v(S ∪ {i}) − v(S)``, G_i the groups of a binary tree that unit i is split off from.
 
     The text is cut into halves, they into halves, and so on down to single units; a pair is cut between its two texts
     first. G_i are the other halves on the way from the whole to i, each there as a whole or not at all: that makes

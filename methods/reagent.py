@@ -20,7 +20,9 @@ _END = 1e-6
 
 
 class ReAGent(Method):
-    """``s_i = 1/N Σ_n ± logit((1 + Δ_n) / 2)``, Δ_n what the target's probability loses with random words replaced.
+    """How the target's probability changes when random words are replaced by other words.
+
+    ``s_i = 1/N Σ_n ± logit((1 + Δ_n) / 2)``, Δ_n what the target's probability loses with random words replaced.
 
     The sign is + where unit i is among those that are replaced, and − where it is not: the paper's update, which it
     carries on from one round to the next. As a round does not depend on the rounds before it, all are one batch. A

@@ -14,7 +14,9 @@ from whybench.methods._points import Baseline, add_up, baseline_embeddings, grad
 
 
 class SequentialIntegratedGradients(ReportingMethod):
-    """``s_j = (x_j − b) · ∫_0^1 ∂z(x with x_j at b + α (x_j − b))/∂x_j dα``, z the target's logit, b the baseline.
+    """Integrated gradients of one word at a time, which moves from the baseline while all others stay.
+
+    ``s_j = (x_j − b) · ∫_0^1 ∂z(x with x_j at b + α (x_j − b))/∂x_j dα``, z the target's logit, b the baseline.
 
     Every token has a path of its own, on which all other tokens are as they are, so that the points stay near the text.
 

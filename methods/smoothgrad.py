@@ -16,7 +16,9 @@ from whybench.methods._points import add_up, gradients_at, noisy
 
 
 class SmoothGrad(Method):
-    """``‖ 1/N Σ_n ∂z(x + ε_n)/∂x_j ‖₂`` for each token's word embedding x_j, z the target's logit.
+    """Length of the target's mean gradient over noisy copies of the text.
+
+    ``‖ 1/N Σ_n ∂z(x + ε_n)/∂x_j ‖₂`` for each token's word embedding x_j, z the target's logit.
 
     ε is Gaussian on every token that can be removed, of a standard deviation in proportion to the text's range (its
     largest embedding entry less its smallest); special tokens have no noise. The norm over embedding dimensions is

@@ -15,7 +15,9 @@ from whybench.methods.smoothgrad import check_noise
 
 
 class VarGrad(Method):
-    """``1/N Σ_n ‖g_nj − ḡ_j‖²`` with ``g_nj = ∂z(x + ε_n)/∂x_j`` and ḡ its mean over the N noisy copies.
+    """How much the target's gradient varies among noisy copies of the text.
+
+    ``1/N Σ_n ‖g_nj − ḡ_j‖²`` with ``g_nj = ∂z(x + ε_n)/∂x_j`` and ḡ its mean over the N noisy copies.
 
     z is the target's logit and x_j a token's word embedding; the noise is that of smoothgrad. The variances of all
     embedding dimensions are added up.
