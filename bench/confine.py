@@ -23,6 +23,7 @@ _PDEATHSIG, _NO_NEW_PRIVS = 1, 38
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _PATH_BENEATH = 1
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
+_MAKE_DEVICES = 1 << 6 | 1 << 11
 _TRUNCATE = 1 << 14
 # what each version of the interface knows: rights of files, rights of the network, scopes
 _ALL_FS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
@@ -133,6 +134,15 @@ class _PathBeneath(ctypes.Structure):
     _fields_ = [("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32)]
 
 
+def before_threads(readable: Iterable[Path], writable: Sequence[Path]) -> None:
+    """The same as `files`, where the kernel has it, for what is loaded; call it before any thread is started.
+
+    A rule is that of the thread that takes it and of those that it starts: libraries keep threads that were started
+    before `files`, and a stranger's code can have work done by them.
+    """
+    _landlock(readable, writable)
+
+
 def files(readable: Iterable[Path], writable: Sequence[Path], network: str) -> dict[str, str]:
     """Let this thread and all that it starts read and write these folders only, and start no program.
 
@@ -173,8 +183,9 @@ def _landlock(readable: Iterable[Path], writable: Sequence[Path]) -> int | None:
     if handle < 0:
         return None
     read = _READ_FILE | _READ_DIR
-    # all but the starting of programs
-    wanted = [(path, read) for path in readable] + [(path, every & ~_EXECUTE) for path in writable]
+    # all but the starting of programs, and what a file of a device would open
+    own = every & ~_EXECUTE & ~_MAKE_DEVICES
+    wanted = [(path, read) for path in readable] + [(path, own) for path in writable]
     wanted.append((Path("/dev/null"), read | _WRITE_FILE | _TRUNCATE))
     for path, rights in wanted:
         try:

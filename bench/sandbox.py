@@ -59,7 +59,8 @@ def run_apart(
     Args:
         worker: ``module:function`` of the trusted part: it gets the job and the folder, loads what it needs, and
             returns what is to be done after the process has given its rights away.
-        job: For it, as JSON; folders under ``readable`` may be read, too.
+        job: For it, as JSON; folders under ``readable`` may be read, too, and those under ``loads`` before the
+            stranger's code runs; ``device`` is where a model runs.
         files: Files that are copied into the folder, by their path there.
         limits: What it may use.
         numbers: Name and exact size of a file of raw numbers in the answer; None where there is none.

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,12 @@ def main() -> None:
     said = confine.namespaces()
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     limits = confine.Limits(**job["limits"])
+    readable, devices = [*_readable(), *map(Path, job.get("readable", ()))], _devices(job.get("device", "cpu"))
+    confine.before_threads([*readable, *_loaded(job.get("loads", ()))], [folder, *devices])
     module, _, function = job["worker"].partition(":")
     work: Work = getattr(importlib.import_module(module), function)(job, folder)
     said |= confine.limit(limits)
-    readable = [*_readable(), *map(Path, job.get("readable", ()))]
-    said |= confine.files(readable, [folder], said["network"])
+    said |= confine.files(readable, [folder, *devices], said["network"])
     os.write(report, (json.dumps(said) + "\n").encode())
     os.close(report)
     try:
@@ -50,8 +51,25 @@ def _readable() -> list[Path]:
     paths = [Path(sys.prefix), Path(sys.base_prefix), *map(Path, sysconfig.get_paths().values())]
     bench = Path(__file__).resolve().parent
     paths += [bench, bench.parent / "methods", bench.parent / "tasks", bench.parent / "whybench"]
-    # the last ones: shared libraries, their cache, time zones, and what libraries ask about the processor
-    return paths + [Path(name) for name in ("/usr", "/lib", "/lib64", "/etc", "/proc", "/sys", "/dev")]
+    # shared libraries and their cache, time zones, names of users, and what libraries ask about the processor
+    system = ("/usr", "/lib", "/lib64", "/proc", "/sys", "/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+    return paths + [Path(name) for name in (*system, *(f"/etc/{name}" for name in _SETTINGS))]
+
+
+_SETTINGS = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "passwd", "group", "nsswitch.conf", "os-release")
+
+
+def _loaded(paths: Iterable[str]) -> list[Path]:
+    """What is read before the stranger's code runs: packages from other places, and the model."""
+    cache = os.environ.get("HF_HUB_CACHE") or str(Path(os.environ.get("HF_HOME", "")) / "hub")
+    # the root of a checkout is on the path, and has results in it
+    root = Path(__file__).resolve().parent.parent
+    return [path for path in map(Path, (*paths, cache, *sys.path)) if path.is_absolute() and path.resolve() != root]
+
+
+def _devices(device: str) -> list[Path]:
+    """The files of a graphics card, which are written to."""
+    return [] if device == "cpu" else [*Path("/dev").glob("nvidia*"), Path("/dev/dri"), Path("/dev/kfd")]
 
 
 def _said(error: BaseException) -> str:

@@ -292,10 +292,13 @@ def maps(made: Verified, rerun: Rerun, setting: Setting, found: Found) -> None:
 def _job(rerun: Rerun, spec: Spec, file: str | None, setting: Setting) -> dict[str, Any]:
     assert rerun.batch.target is not None
     names = ("id", "text", "text_pair", "continuation", "foil")
+    source = _absolute(rerun.source)
     return {
+        "device": setting.device,
+        "loads": [source] if Path(source).is_absolute() else [],
         "model": {
             "kind": rerun.kind,
-            "source": _absolute(rerun.source),
+            "source": source,
             "revision": rerun.revision,
             "device": setting.device,
             "dtype": spec.dtype,

@@ -22,6 +22,7 @@ LIMITS = Limits(seconds=20, memory=2**29, file_bytes=2**20, open_files=64)
 def apart(tmp_path, code, limits=LIMITS, numbers=None, **job):
     path = tmp_path / "strange.py"
     path.write_text(textwrap.dedent(code), encoding="utf-8")
+    job["loads"] = [str(Path(__file__).parent.parent)]
     return run_apart("whybench.tests.bench.sandbox_stub:work", job, {"strange.py": path}, limits, numbers)
 
 
@@ -68,10 +69,22 @@ def test_it_writes_into_its_own_folder_up_to_a_size(tmp_path):
 
 
 @pytest.mark.skipif(not LINUX, reason="Landlock is Linux's")
-def test_it_cannot_read_what_others_left(tmp_path):
+@pytest.mark.parametrize("how", ["open(outside)", "in_another_thread(lambda: open(outside))"])
+def test_it_cannot_read_what_others_left(how, tmp_path):
+    """Nor has it someone else read it: libraries have threads that were there before."""
     (tmp_path / "secret").write_text("42")
     with pytest.raises(MethodError, match="PermissionError"):
-        apart(tmp_path, "open(outside)", outside=str(tmp_path / "secret"))
+        apart(tmp_path, how, outside=str(tmp_path / "secret"))
+
+
+@pytest.mark.skipif(not LINUX, reason="Landlock is Linux's")
+@pytest.mark.parametrize("path", ["/etc/shadow", "/etc/hostname", "/dev/shm", "/root", "/home"])
+def test_it_reads_of_the_system_what_python_needs(path, tmp_path):
+    """As root, too."""
+    if not os.access(path, os.R_OK):
+        pytest.skip("nobody can read it here")
+    with pytest.raises(MethodError, match="PermissionError"):
+        apart(tmp_path, f"import os; os.close(os.open({path!r}, os.O_RDONLY))")
 
 
 @pytest.mark.skipif(not LINUX, reason="Landlock is Linux's")
