@@ -11,7 +11,7 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +134,7 @@ class _PathBeneath(ctypes.Structure):
     _fields_ = [("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32)]
 
 
-def before_threads(readable: Iterable[Path], writable: Sequence[Path]) -> None:
+def before_threads(readable: Sequence[Path], writable: Sequence[Path]) -> None:
     """The same as `files`, where the kernel has it, for what is loaded; call it before any thread is started.
 
     A rule is that of the thread that takes it and of those that it starts: libraries keep threads that were started
@@ -143,7 +143,7 @@ def before_threads(readable: Iterable[Path], writable: Sequence[Path]) -> None:
     _landlock(readable, writable)
 
 
-def files(readable: Iterable[Path], writable: Sequence[Path], network: str) -> dict[str, str]:
+def files(readable: Sequence[Path], writable: Sequence[Path], network: str) -> dict[str, str]:
     """Let this thread and all that it starts read and write these folders only, and start no program.
 
     Args:
@@ -156,22 +156,24 @@ def files(readable: Iterable[Path], writable: Sequence[Path], network: str) -> d
     """
     found = _landlock(readable, writable)
     if found is None:
-        _hook(writable)
-        return {"files": "writing outside refused in Python only", "programs": "refused in Python only"}
+        _hook(readable, writable)
+        return {"files": "those outside refused in Python only", "programs": "refused in Python only"}
     said = {"files": f"Landlock {found}: only its own folder and Python's", "programs": f"Landlock {found}: none"}
     if "Python only" in network:
-        _hook(writable)
+        _hook(readable, writable)
         tcp = f"TCP refused by Landlock {found}, the rest " if found >= 4 else ""
         said["network"] = f"{tcp}{network}"
     return said
 
 
-def _landlock(readable: Iterable[Path], writable: Sequence[Path]) -> int | None:
+def _landlock(readable: Sequence[Path], writable: Sequence[Path]) -> int | None:
     """Restrict this thread; returns the interface's version, None where there is none."""
     # the numbers of the calls are the same on all but alpha
     if not sys.platform.startswith("linux") or platform.machine().startswith("alpha"):
         return None
     libc = _libc()
+    # without it there is no rule for those who are not root, and a program could have more rights than who starts it
+    libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
     libc.syscall.restype = ctypes.c_long
     version = int(libc.syscall(_CREATE_RULESET, None, 0, 1))
     if version < 1:
@@ -200,32 +202,65 @@ def _landlock(readable: Iterable[Path], writable: Sequence[Path]) -> int | None:
                 return None
         finally:
             os.close(parent)
-    libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
     restricted = libc.syscall(_RESTRICT_SELF, handle, 0) == 0
     os.close(handle)
     return version if restricted else None
 
 
-_PROGRAMS = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system", "os.fork", "os.forkpty", "pty.spawn")
-_CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.symlink", "os.link", "os.truncate", "os.chmod")
+_REFUSED = {
+    **dict.fromkeys(
+        ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system", "os.fork", "os.forkpty", "pty.spawn"),
+        "starts no program",
+    ),
+    **dict.fromkeys(("os.kill", "os.killpg", "signal.pthread_kill"), "ends nothing but itself"),
+}
+# per event the arguments that are paths, and those that are folders that the paths are relative to
+_CHANGES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "os.remove": ((0,), (1,)),
+    "os.rename": ((0, 1), (2, 3)),
+    "os.rmdir": ((0,), (1,)),
+    "os.mkdir": ((0,), (2,)),
+    "os.symlink": ((1,), (2,)),
+    "os.link": ((0, 1), (2, 3)),
+    "os.truncate": ((0,), ()),
+    "os.chmod": ((0,), (2,)),
+    "os.chown": ((0,), (3,)),
+    "os.utime": ((0,), (3,)),
+}
 
 
-def _hook(writable: Sequence[Path]) -> None:
+def _hook(readable: Sequence[Path], writable: Sequence[Path]) -> None:
     """Refuse in Python what the kernel does not refuse here; native code passes it by."""
-    inside = [os.path.realpath(path) + os.sep for path in writable] + [os.devnull]
+    own = tuple(os.path.realpath(path) for path in (*writable, os.devnull))
+    read = (*own, *(os.path.realpath(path) for path in readable))
 
-    def outside(path: object) -> bool:
+    def outside(path: object, inside: Sequence[str]) -> bool:
         if not isinstance(path, (str, bytes, os.PathLike)):
             return False
-        return not os.path.realpath(os.fsdecode(path)).startswith(tuple(inside))
+        real = os.path.realpath(os.fsdecode(path))
+        return not any(real == one or real.startswith(one.rstrip(os.sep) + os.sep) for one in inside)
 
     def refuse(event: str, arguments: tuple[Any, ...]) -> None:
         if event.startswith("socket.") and event != "socket.gethostname":
             raise PermissionError("a submitted method has no network")
-        if event in _PROGRAMS:
-            raise PermissionError("a submitted method starts no program")
-        writes = event == "open" and bool((arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC))
-        if (writes or event in _CHANGES) and outside(arguments[0]):
-            raise PermissionError(f"a submitted method writes into its own folder only, not {arguments[0]!r:.200}")
+        if event in _REFUSED:
+            raise PermissionError(f"a submitted method {_REFUSED[event]}")
+        bad: object = None
+        if event == "open":
+            path, mode, flags = arguments
+            changes = bool((flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC))
+            # os.open, which has no mode, may be relative to any folder, and the event does not say to which
+            unknown = mode is None and isinstance(path, (str, bytes)) and not Path(os.fsdecode(path)).is_absolute()
+            if unknown or outside(path, own if changes else read):
+                bad = path
+        elif event in ("os.listdir", "os.scandir") and outside(arguments[0], read):
+            bad = arguments[0]
+        elif event in _CHANGES:
+            paths, folders = _CHANGES[event]
+            bad = next((arguments[i] for i in paths if outside(arguments[i], own)), None)
+            if any(arguments[i] != -1 for i in folders):
+                bad = arguments[paths[0]]
+        if bad is not None:
+            raise PermissionError(f"a submitted method reads and writes its own folder only, not {bad!r:.200}")
 
     sys.addaudithook(refuse)

@@ -60,7 +60,8 @@ def run_apart(
         worker: ``module:function`` of the trusted part: it gets the job and the folder, loads what it needs, and
             returns what is to be done after the process has given its rights away.
         job: For it, as JSON; folders under ``readable`` may be read, too, and those under ``loads`` before the
-            stranger's code runs; ``device`` is where a model runs.
+            stranger's code runs; a folder of packages with one of ``hidden`` in it is not read; ``device`` is where a
+            model runs.
         files: Files that are copied into the folder, by their path there.
         limits: What it may use.
         numbers: Name and exact size of a file of raw numbers in the answer; None where there is none.
@@ -93,6 +94,8 @@ def _environment(folder: Path, limits: Limits) -> dict[str, str]:
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HOME": cache}
     places = {"HOME": str(folder), "TMPDIR": str(folder), "PYTHONPATH": os.pathsep.join(roots)}
     rest = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
+    # nobody's token is read, not even by the trusted part
+    offline["HF_TOKEN_PATH"] = str(folder / "no-token")
     if "HF_HUB_CACHE" in os.environ:
         offline["HF_HUB_CACHE"] = os.environ["HF_HUB_CACHE"]
     return {**kept, **threads, **offline, **places, **rest, "WANDB_MODE": "disabled"}

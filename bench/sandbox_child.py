@@ -28,8 +28,10 @@ def main() -> None:
     said = confine.namespaces()
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     limits = confine.Limits(**job["limits"])
-    readable, devices = [*_readable(), *map(Path, job.get("readable", ()))], _devices(job.get("device", "cpu"))
-    confine.before_threads([*readable, *_loaded(job.get("loads", ()))], [folder, *devices])
+    readable = [*_readable(), *_packages(job.get("hidden", ())), *map(Path, job.get("readable", ()))]
+    devices = _devices(job.get("device", "cpu"))
+    cache = os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME", "")) / "hub"
+    confine.before_threads([*readable, Path(cache), *map(Path, job.get("loads", ()))], [folder, *devices])
     module, _, function = job["worker"].partition(":")
     work: Work = getattr(importlib.import_module(module), function)(job, folder)
     said |= confine.limit(limits)
@@ -59,12 +61,12 @@ def _readable() -> list[Path]:
 _SETTINGS = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "passwd", "group", "nsswitch.conf", "os-release")
 
 
-def _loaded(paths: Iterable[str]) -> list[Path]:
-    """What is read before the stranger's code runs: packages from other places, and the model."""
-    cache = os.environ.get("HF_HUB_CACHE") or str(Path(os.environ.get("HF_HOME", "")) / "hub")
-    # the root of a checkout is on the path, and has results in it
+def _packages(hidden: Iterable[str]) -> list[Path]:
+    """Folders that packages are imported from, but those around whybench's own or around what is hidden."""
     root = Path(__file__).resolve().parent.parent
-    return [path for path in map(Path, (*paths, cache, *sys.path)) if path.is_absolute() and path.resolve() != root]
+    found = [Path(path).resolve() for path in sys.path if path]
+    secret = [Path(path).resolve() for path in hidden]
+    return [path for path in found if path != root and not any(one.is_relative_to(path) for one in secret)]
 
 
 def _devices(device: str) -> list[Path]:

@@ -296,6 +296,7 @@ def _job(rerun: Rerun, spec: Spec, file: str | None, setting: Setting) -> dict[s
     return {
         "device": setting.device,
         "loads": [source] if Path(source).is_absolute() else [],
+        "hidden": [str(rerun.stored.folder.absolute())],
         "model": {
             "kind": rerun.kind,
             "source": source,

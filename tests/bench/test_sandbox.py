@@ -38,6 +38,7 @@ def test_it_sees_no_secret_of_the_environment_and_no_home(tmp_path, monkeypatch)
     found = apart(tmp_path, "import os; answer = dict(os.environ)")
     assert "secret" not in found.value.values()
     assert found.value["HF_HUB_OFFLINE"] == "1"
+    assert not Path(found.value["HF_TOKEN_PATH"]).exists()
     assert found.value["HOME"] != os.environ.get("HOME")
     assert not Path(found.value["HOME"]).exists()
 
@@ -217,7 +218,7 @@ def test_without_the_kernels_help_python_refuses_and_says_that_this_is_weaker(tm
     import subprocess
 
     code = f"""
-import sys
+import os, socket, subprocess, sys
 from pathlib import Path
 from whybench.bench import confine
 
@@ -227,8 +228,21 @@ inside.mkdir()
 said = confine.files([], [inside], "refused in Python only")
 assert "Python only" in said["files"] and "Python only" in said["programs"], said
 (inside / "x").write_text("fine")
-import os, socket, subprocess
+assert (inside / "x").read_text() == "fine" and os.listdir(inside) == ["x"]
+os.chdir(inside)
+folder = os.open(inside, os.O_RDONLY)
+open("z", "w").close()
+os.remove("z")
 for bad in (
+    lambda: (inside.parent / "secret").read_text(),
+    lambda: os.listdir(inside.parent),
+    lambda: os.rename(inside / "x", inside.parent / "x"),
+    lambda: os.link(inside / "x", inside.parent / "x"),
+    lambda: os.symlink("x", inside.parent / "x"),
+    lambda: os.rename("x", "../x"),
+    lambda: os.rename("x", "y", src_dir_fd=folder),
+    lambda: os.open("x", os.O_RDONLY, dir_fd=folder),
+    lambda: os.kill(os.getpid(), 0),
     lambda: (inside.parent / "y").write_text("bad"),
     lambda: os.rename(inside.parent / "there", inside / "here"),
     lambda: socket.socket().connect(("127.0.0.1", 9)),
@@ -241,5 +255,7 @@ for bad in (
         continue
     raise SystemExit("it could")
 """
+    (tmp_path / "secret").write_text("42")
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "secret"]
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["x"]

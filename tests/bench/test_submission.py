@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from whybench import load_method
+from whybench import load_method, load_task
 from whybench.bench.attributions import exported, load_attributions
 from whybench.bench.cli import main
 from whybench.bench.confine import Limits
 from whybench.bench.conformance import Found
 from whybench.bench.errors import StoreError, SubmissionError, UnknownNameError
+from whybench.bench.sandbox import run_apart
 from whybench.bench.schema import Spec
 from whybench.bench.store import ResultStore
 from whybench.bench.submission import Tolerance, draft, read_about, write
@@ -30,7 +31,7 @@ from whybench.bench.verification import (
     with_submissions,
     write_record,
 )
-from whybench.bench.verify import Setting, Verified, inputs, rescored, verify
+from whybench.bench.verify import WORKER, Setting, Verified, inputs, rescored, verify
 from whybench.leaderboard.site import build_site
 from whybench.leaderboard.text_table import print_overview
 from whybench.tests.bench.submissions import ABOUT, METHOD, contents, lay_out, method_file, packed, results, seal
@@ -373,6 +374,39 @@ def test_without_the_kernels_help_it_is_verified_with_a_warning(folder, tmp_path
     assert (process.check, process.status) == ("process", "warned")
     for name in ("network", "processes", "files", "programs"):
         assert f"Weaker than a rule of the kernel: {name}." in process.reason
+
+
+def test_a_model_of_the_hub_is_read_from_its_cache_and_the_token_beside_it_is_not(tmp_path, monkeypatch):
+    home, commit = tmp_path / "home", "0" * 40
+    model = home / "hub" / "models--someone--xor"
+    shutil.copytree(load_task("xor_cues").default_model, model / "snapshots" / commit)
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text(commit)
+    (home / "token").write_text("secret")
+    monkeypatch.setenv("HF_HOME", str(home))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    read = f"try: open({str(home / 'token')!r})\n            except PermissionError: return classifier"
+    path = method_file(tmp_path, METHOD.replace("return classifier", read))
+    job = {
+        "model": {
+            "kind": "classification",
+            "source": "someone/xor",
+            "revision": None,
+            "dtype": "float32",
+            "device": "cpu",
+        },
+        "examples": [{"id": "1", "text": "one more text", **dict.fromkeys(("text_pair", "continuation", "foil"))}],
+        "target": [0],
+        "unit": "word",
+        "operator": "mask",
+        "seed": 0,
+        "method": path.name,
+        "parameters": {},
+    }
+    if not sys.platform.startswith("linux"):
+        pytest.skip("Landlock is Linux's")
+    answer = run_apart(WORKER, job, {path.name: path}, Limits(seconds=120), None)
+    assert answer.value["label"] == "gradient_norm"
 
 
 def test_other_inputs_than_the_tasks_are_found(folder):
