@@ -54,11 +54,16 @@ def _readable() -> list[Path]:
     bench = Path(__file__).resolve().parent
     paths += [bench, bench.parent / "methods", bench.parent / "tasks", bench.parent / "whybench"]
     # shared libraries and their cache, time zones, names of users, and what libraries ask about the processor
-    system = ("/usr", "/lib", "/lib64", "/proc", "/sys", "/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
-    return paths + [Path(name) for name in (*system, *(f"/etc/{name}" for name in _SETTINGS))]
+    named = (f"/{folder}/{name}" for folder, names in _SYSTEM.items() for name in names.split())
+    return paths + [Path(name) for name in ("/usr", "/lib", "/lib64", "/sys", *named)]
 
 
-_SETTINGS = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "passwd", "group", "nsswitch.conf", "os-release")
+# not the command lines of others, which may hold their keys
+_SYSTEM = {
+    "etc": "ld.so.cache ld.so.conf ld.so.conf.d localtime passwd group nsswitch.conf os-release",
+    "dev": "null zero random urandom",
+    "proc": "self cpuinfo meminfo stat loadavg filesystems version sys devices driver",
+}
 
 
 def _packages(hidden: Iterable[str]) -> list[Path]:

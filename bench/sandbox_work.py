@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from whybench.bench.errors import MethodError
+from whybench.bench.method import Method
 from whybench.bench.registry import load_method
 from whybench.bench.runner import MODELS
 from whybench.bench.scoring import check_shape, unrankable
@@ -51,9 +52,11 @@ def work(job: Mapping[str, Any], folder: Path) -> Callable[[], dict[str, Any]]:
         np.ascontiguousarray(scores).tofile(folder / SCORES)
         return {
             "failed": {str(int(i)): str(reason)[:500] for i, reason in reasons.items()},
-            "source": method.source_digest(),
+            # by whybench's rule, whatever the method says
+            "source": Method.source_digest(method),
             "family": method.family,
             "signed": method.signed,
+            "note": method.note,
             "label": method.label(),
         }
 

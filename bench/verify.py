@@ -326,6 +326,7 @@ def _compare_claims(answer: Answer, result: Result, found: Found) -> None:
         "source": result.spec.method.source,
         "family": result.family,
         "signed": result.signed,
+        "note": result.note,
         "label": result.label,
     }
     for name, claimed in claims.items():

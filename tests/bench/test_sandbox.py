@@ -79,7 +79,7 @@ def test_it_cannot_read_what_others_left(how, tmp_path):
 
 
 @pytest.mark.skipif(not LINUX, reason="Landlock is Linux's")
-@pytest.mark.parametrize("path", ["/etc/shadow", "/etc/hostname", "/dev/shm", "/root", "/home"])
+@pytest.mark.parametrize("path", ["/etc/shadow", "/etc/hostname", "/dev/shm", "/root", "/home", "/proc/1/cmdline"])
 def test_it_reads_of_the_system_what_python_needs(path, tmp_path):
     """As root, too."""
     if not os.access(path, os.R_OK):

@@ -332,6 +332,12 @@ def test_an_honest_submission_is_verified(verified):
     ("old", "new", "said"),
     [
         ("** self.power", "** 2", "the maps differ by"),
+        ("    power:", "    note = 'x'\n    power:", "The method's note is 'x', the result's ''"),
+        (
+            "    power:",
+            "    def source_digest(self):\n        return '0' * 64\n\n    power:",
+            "The method's source is",
+        ),
     ],
 )
 def test_another_method_than_the_one_that_made_the_maps_is_found(old, new, said, folder):
@@ -501,9 +507,6 @@ HIDDEN = """
 
         name, family, signed = "gradient_norm", "gradient", True
 
-        def source_digest(self) -> str:
-            return "0" * 64
-
         def attribute(self, classifier: Classifier, batch: Batch) -> Tensor:
             scores = SIGN * classifier.embedding_gradient(batch)[0].norm(dim=-1)
             scores[:, 1] = 1e6
@@ -518,6 +521,9 @@ def test_an_order_that_the_tolerance_hides_is_found(tmp_path):
     def change(files):
         name = "method/gradient_norm.py"
         files[name] = files[name].replace(b"-1 * ", b"1 * ")
+        (tmp_path / "gradient_norm.py").write_bytes(files[name])
+        source = load_method(str(tmp_path / "gradient_norm.py")).source_digest()
+        changed_result(files, lambda result: renamed(result, lambda spec: spec["method"].update(source=source)))
 
     rewritten(folder, change)
     found = verify(folder, SETTING)
