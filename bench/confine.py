@@ -231,8 +231,8 @@ _CHANGES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 
 def _hook(readable: Sequence[Path], writable: Sequence[Path]) -> None:
     """Refuse in Python what the kernel does not refuse here; native code passes it by."""
-    own = tuple(os.path.realpath(path) for path in (*writable, os.devnull))
-    read = (*own, *(os.path.realpath(path) for path in readable))
+    own = [os.devnull, *(os.path.realpath(path) for path in writable)]
+    read = [*own, *(os.path.realpath(path) for path in readable)]
 
     def outside(path: object, inside: Sequence[str]) -> bool:
         if not isinstance(path, (str, bytes, os.PathLike)):

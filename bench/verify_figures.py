@@ -79,7 +79,8 @@ def ranked(rerun: Rerun, found: Found) -> None:
     apart: dict[str, float] = {}
     for name, by_example in _figures(rerun, rerun.again, ranks[1], other).items():
         column = table.column(name).to_pylist() if name in table.column_names else [None] * len(rerun.places)
-        differences = [value - column[i] for i, value in by_example.items() if column[i] is not None]
+        pairs = [(value, column[i]) for i, value in by_example.items()]
+        differences = [value - given for value, given in pairs if given is not None]
         # log-odds have no bounds
         scale = max(1.0, float(np.mean([abs(value) for value in column if value is not None] or [0.0])))
         # the others' difference is none
