@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from whybench.bench.comparison import Comparison, compare, letter
+from whybench.bench.comparison import Comparison, Order, compare, letter
 from whybench.bench.metric import Metric
 from whybench.bench.store import StoredResult
 from whybench.leaderboard.columns import numbers
@@ -64,17 +64,30 @@ def _compared(values: bytes, names: tuple[str, ...], higher_is_better: bool) -> 
 
 
 def _standing(found: Comparison, i: int, metric: Metric) -> Standing:
-    low, high = (f"{round(float(end), 2):g}" for end in found.rank_intervals[:, i])
-    tied = tuple(name for j, name in enumerate(found.names) if j != i and not found.significant[i, j])
-    others = f"no significant difference to {', '.join(tied)}" if tied else "significantly different from all others"
     left_out = f", {found.left_out:,} left out" if found.left_out else ""
+    over = f"resamples of {found.examples:,} examples{left_out}"
+    return standing(found, found.names, i, metric.title.lower(), over)
+
+
+def standing(found: Comparison | Order, names: Sequence[str], i: int, figure: str, over: str) -> Standing:
+    """A method's place in an order.
+
+    Args:
+        found: The order.
+        names: The methods.
+        i: Which of them.
+        figure: What they are ordered by, in words.
+        over: What was resampled, in words.
+    """
+    low, high = (f"{round(float(end), 2):g}" for end in found.rank_intervals[:, i])
+    tied = tuple(name for j, name in enumerate(names) if j != i and not found.significant[i, j])
+    others = f"no significant difference to {', '.join(tied)}" if tied else "significantly different from all others"
     return Standing(
         rank=float(found.ranks[i]),
         interval=low if low == high else f"{low}\u2013{high}",
         letters=spelled(found.letters[i]),
         tied=tied,
-        help=f"rank {found.ranks[i]:g} by {metric.title.lower()}, {low} to {high} in 95 % of resamples of "
-        f"{found.examples:,} examples{left_out}; {others}",
+        help=f"rank {found.ranks[i]:g} by {figure}, {low} to {high} in 95 % of {over}; {others}",
     )
 
 

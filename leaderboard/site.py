@@ -28,8 +28,10 @@ from whybench.leaderboard.attention_page import (
 from whybench.leaderboard.boards import Board, boards
 from whybench.leaderboard.command import command
 from whybench.leaderboard.curve_plot import HEIGHT, WIDTH, MeanCurves, Plot, plot
+from whybench.leaderboard.downloads import board_files, skill_files
 from whybench.leaderboard.formatting import Slugs
 from whybench.leaderboard.heatmap import examples
+from whybench.leaderboard.overview import brief, choices, is_too_large
 from whybench.leaderboard.publish import check, publish
 from whybench.leaderboard.robustness import HELP, TITLE, robustness
 from whybench.leaderboard.skills import HELP as SKILL_HELP
@@ -73,6 +75,11 @@ class Section:
     def overview(self) -> Table:
         """What the overview shows of it."""
         return leading(self.table) if self.causal else self.table
+
+    @property
+    def brief(self) -> Table:
+        """What it shows where all of this would be too much."""
+        return brief(self.overview)
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,8 @@ class _Pages:
     def __init__(self, results: Sequence[StoredResult], failures: Sequence[StoredResult]) -> None:
         self._curves = MeanCurves()
         tasks, self._methods, anchors = Slugs(), Slugs(), Slugs()
+        # the table of skill has this name
+        anchors.of("skill")
         self._sections = []
         found = boards(results, failures)
         self._robustness = robustness(found)
@@ -154,6 +163,7 @@ class _Pages:
             "power": formatting.power,
             "duration": formatting.duration,
             "cited": formatting.cited,
+            "twice": lambda value: (value, value),
         }
         self._environment.globals |= {
             "protocol_version": PROTOCOL_VERSION,
@@ -175,7 +185,8 @@ class _Pages:
     def files(self) -> dict[str, bytes]:
         """Contents of all files by their path within the site."""
         files = {f"assets/{path.name}": path.read_bytes() for path in sorted((_FOLDER / "assets").iterdir())}
-        families = sorted({stored.result.family for section in self._sections for stored in section.board})
+        boards = [section.board for section in self._sections]
+        short = is_too_large(section.overview for section in self._sections)
         usual, causal = _definitions()
         anchors = {section.board.key: section.anchor for section in self._sections}
         if self._truth:
@@ -189,9 +200,9 @@ class _Pages:
             "index.html",
             "",
             sections=self._sections,
-            families=families,
+            choices=choices(boards),
+            brief=short,
             described=usual,
-            all_tasks=self._tasks(),
             skills=self._skills,
             anchors=anchors,
             skill_help=SKILL_HELP,
@@ -199,6 +210,11 @@ class _Pages:
             robustness_title=TITLE,
             robustness_help=HELP,
         )
+        files |= self._data()
+        for section in self._sections if short else ():
+            files[f"boards/{section.anchor}.html"] = self._page(
+                "board.html", "../", section=section, choices=choices([section.board])
+            )
         drawn: list[tuple[Section, AttentionTask]] = []
         entries: dict[str, list[Entry]] = {}
         by_page: dict[tuple[str, str], list[Section]] = {}
@@ -232,8 +248,12 @@ class _Pages:
             files[page] = self._page("method.html", "../", label=label, entries=found, first=found[0].result)
         return files
 
-    def _tasks(self) -> list[str]:
-        return list(dict.fromkeys(section.task for section in self._sections))
+    def _data(self) -> dict[str, bytes]:
+        """The tables as files."""
+        found = {section.anchor: board_files(section.table) for section in self._sections}
+        if self._skills:
+            found["skill"] = skill_files(self._skills)
+        return {f"data/{name}.{kind}": content for name, files in found.items() for kind, content in files.items()}
 
     def _page(self, template: str, root: str, **context: Any) -> bytes:
         text = self._environment.get_template(template).render(root=root, **context)

@@ -13,6 +13,7 @@ from whybench.bench.store import StoredResult
 from whybench.leaderboard.boards import Board, one_per_task
 from whybench.leaderboard.columns import numbers
 from whybench.leaderboard.formatting import interval, number
+from whybench.leaderboard.ranks import Standing, standing
 from whybench.leaderboard.tables import Row, TableCell, table
 
 SKILL_METRICS = ("comprehensiveness", "sufficiency")
@@ -28,20 +29,53 @@ class SkillRow:
     """A method's line.
 
     Attributes:
-        row: One of its rows, which says what it is.
+        rows: Its rows on the boards.
         name: Its name on the boards.
         overall: Mean skill over the tasks, where it can be ranked on all of them.
         borda: Share of the other methods that it beats, over the same tasks; None likewise.
+        standing: Its place by overall skill; None likewise, and for a method alone.
         cells: Per column its skill.
         why: Why it has no overall figure; empty where it has one.
     """
 
-    row: Row
+    rows: tuple[Row, ...]
     name: str
     overall: TableCell
     borda: float | None
+    standing: Standing | None
     cells: tuple[TableCell, ...]
     why: str
+
+    @property
+    def row(self) -> Row:
+        """One of its rows, which says what it is."""
+        return self.rows[0]
+
+    @property
+    def submitted(self) -> str | None:
+        """What is known of its rows, as of the weakest of them."""
+        found = {row.stored.standing for row in self.rows}
+        return next((standing for standing in ("self-reported", "verified") if standing in found), None)
+
+    @property
+    def passed(self) -> bool:
+        """Whether it passed every gate on all of them."""
+        return all(row.eligible for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """An end of the scale.
+
+    Attributes:
+        stored: The reference's cell on one of the boards.
+        name: Its name there.
+        skill: Its skill, by definition.
+    """
+
+    stored: StoredResult
+    name: str
+    skill: int
 
 
 @dataclass(frozen=True)
@@ -51,12 +85,14 @@ class Skills:
     Attributes:
         boards: The board of every column.
         rows: The methods, the best first, those without an overall figure last.
+        yardsticks: The references at both ends, the ceilings first.
         undefined: Task and model of boards without skill, and why.
         bare: How many boards lack a reference at either end.
     """
 
     boards: tuple[Board, ...]
     rows: tuple[SkillRow, ...]
+    yardsticks: tuple[Yardstick, ...]
     undefined: tuple[tuple[str, str], ...]
     bare: int
 
@@ -64,6 +100,11 @@ class Skills:
     def several(self) -> bool:
         """Whether there is more than one column, so that an overall figure says something."""
         return len(self.boards) > 1
+
+    @property
+    def ranked(self) -> bool:
+        """Whether any row has a standing."""
+        return any(one.standing for one in self.rows)
 
 
 @dataclass(frozen=True)
@@ -111,7 +152,12 @@ def skills(boards: Sequence[Board]) -> Skills | None:
     if not defined:
         return None
     columns = tuple(scale.board for scale, _ in defined)
-    return Skills(columns, _rows(defined), undefined, len(chosen) - len(scales))
+    return Skills(columns, _rows(defined), _yardsticks(defined[0][0]), undefined, len(chosen) - len(scales))
+
+
+def _yardsticks(scale: _Scale) -> tuple[Yardstick, ...]:
+    ends = [(scale.floor, 0), *((ceiling, 1) for ceiling in scale.ceilings)]
+    return tuple(Yardstick(stored, scale.board.names[stored.result.cell], skill) for stored, skill in reversed(ends))
 
 
 def _title(board: Board) -> str:
@@ -142,10 +188,12 @@ def _rows(defined: Sequence[tuple[_Scale, Skill]]) -> tuple[SkillRow, ...]:
     total = overall({scale.board.key: scale.contests(everywhere) for scale, _ in defined}) if everywhere else None
     made = []
     for name in names:
-        row = next(scale.rows[name] for scale, _ in defined if name in scale.rows)
+        rows = tuple(scale.rows[name] for scale, _ in defined if name in scale.rows)
         cells = tuple(_of_task(scale, found, name) for scale, found in defined)
-        summed, borda = _of_all(total, everywhere.index(name)) if total and name in everywhere else (TableCell(), None)
-        made.append(SkillRow(row, name, summed, borda, cells, reasons[name]))
+        summed, borda, place = TableCell(), None, None
+        if total and name in everywhere:
+            summed, borda, place = _of_all(total, everywhere, everywhere.index(name))
+        made.append(SkillRow(rows, name, summed, borda, place, cells, reasons[name]))
     made.sort(key=lambda one: (one.overall.value is None, -(one.overall.value or 0.0), one.name))
     shown = [one.overall.text for one in made if one.overall.value is not None]
     if len(set(shown)) < 2:
@@ -172,11 +220,16 @@ def _of_task(scale: _Scale, found: Skill, name: str) -> TableCell:
     return _cell(found.means[place], *found.intervals[:, place])
 
 
-def _of_all(total: Overall, place: int) -> tuple[TableCell, float | None]:
+def _of_all(total: Overall, names: Sequence[str], place: int) -> tuple[TableCell, float | None, Standing | None]:
     if total.means is None or total.intervals is None:
-        return TableCell(), None
+        return TableCell(), None, None
     borda = None if total.borda is None else float(total.borda[place])
-    return _cell(total.means[place], *total.intervals[:, place]), borda
+    ordered = None
+    if total.order is not None:
+        several = len(total.tasks) > 1
+        over = f"resamples of the examples{f' of each of {len(total.tasks)} tasks' if several else ''}"
+        ordered = standing(total.order, names, place, "overall skill" if several else "skill", over)
+    return _cell(total.means[place], *total.intervals[:, place]), borda, ordered
 
 
 def _cell(mean: float, low: float, high: float) -> TableCell:
