@@ -282,6 +282,10 @@ def leaderboard(
     submissions: Annotated[
         Path | None, typer.Option("--submissions", help="Folder of submissions; their rows stand beside the results.")
     ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve the site on 127.0.0.1, and build it again when the results change.")
+    ] = False,
+    port: Annotated[int, typer.Option("--port", help="Port of --serve; 0 for any that is free.")] = 8000,
 ) -> None:
     """Render the results as a static site; nothing is computed anew."""
     from rich.console import Console
@@ -292,8 +296,20 @@ def leaderboard(
     from whybench.leaderboard.text_table import print_overview
 
     store = ResultStore(results)
-    finished, failures = with_submissions(store, submissions), store.read_failures()
-    index = build_site(finished, failures, site or results / "site")
+    out = site or results / "site"
+
+    def read() -> tuple[list[StoredResult], list[StoredResult]]:
+        return with_submissions(store, submissions), store.read_failures()
+
+    if serve:
+        from whybench.leaderboard.serve import serve as serve_site
+
+        watched = [results, *([submissions] if submissions else [])]
+        sys.stdout.write("Ctrl-C stops it.\n")
+        serve_site(lambda: build_site(*read(), out), watched, out, port, lambda line: print(line, flush=True))
+        return
+    finished, failures = read()
+    index = build_site(finished, failures, out)
     print_overview(finished, failures, Console())
     sys.stdout.write(f"\nThe page: {index.resolve()}\n")
 

@@ -127,7 +127,7 @@ def test_overall_is_the_mean_over_tasks_with_resamples_of_their_own():
 
 
 def test_the_order_by_overall_skill_is_that_of_its_resamples():
-    values = np.random.default_rng(3).normal(size=(80, 4)) + [2.0, 0.0, 0.0, -2.0]
+    values = np.random.default_rng(3).normal([2.0, 0.0, 0.0, -2.0], size=(80, 4))
     values[:, 2] = values[:, 1]
     tasks = {"one": [contest(1, methods=4, values=values)], "two": [contest(2, methods=4)]}
     found = overall(tasks)
