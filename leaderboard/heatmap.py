@@ -14,6 +14,7 @@ from whybench.bench.examples_table import lists
 from whybench.bench.segments import Stretch, stretches
 from whybench.bench.store import StoredResult
 from whybench.leaderboard.formatting import MISSING, number, printable
+from whybench.leaderboard.sparkline import sparkline
 from whybench.leaderboard.tables import Column, Row, Table
 
 FIRST_EXAMPLES = 6
@@ -66,6 +67,7 @@ class Heat:
         hidden: Units beyond the first `UNITS_PER_TEXT`.
         figures: The example's figures, one per figure column.
         error: Why it has no scores.
+        deletion, insertion: Its curves, as points of small drawings; empty where there is none.
     """
 
     row: Row
@@ -73,6 +75,8 @@ class Heat:
     hidden: int
     figures: tuple[str, ...]
     error: str | None
+    deletion: str = ""
+    insertion: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class ExampleView:
         id: Its name within the task's data.
         reason: Why it is shown.
         agreement: Mean rank correlation between the methods; None with fewer than two.
+        disagreement: 1 minus the same, as a number.
         prediction: Label that is explained.
         contrast: The continuation, which is explained then, and the foil, of a next token; None for labels.
         probability: The model's probability of it; None where no method has one.
@@ -97,6 +102,7 @@ class ExampleView:
     id: str
     reason: str
     agreement: str | None
+    disagreement: float | None
     prediction: str
     contrast: tuple[str, str] | None
     probability: str | None
@@ -215,6 +221,7 @@ def _view(
         id=example_id,
         reason=reason,
         agreement=None if agreement is None else number(agreement, 2),
+        disagreement=None if agreement is None else 1 - agreement,
         prediction=_label(labels, target),
         contrast=contrast,
         probability=None if record["probability"] is None else number(record["probability"]),
@@ -243,6 +250,8 @@ def _heat(row: Row, record: dict[str, Any], figures: Sequence[Column]) -> Heat:
         hidden=hidden,
         figures=tuple(MISSING if value is None else number(value) for value in values),
         error=record["error"],
+        deletion=sparkline(record, "removed"),
+        insertion=sparkline(record, "kept"),
     )
 
 

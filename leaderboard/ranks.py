@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -51,10 +51,19 @@ def standings(cells: Sequence[StoredResult], names: Sequence[str], metric: Metri
     if len(cells) < 2 or metric.higher_is_better is None:
         return {}
     columns = [numbers(stored, metric.name) for stored in cells]
+    found = compared(columns, names, higher_is_better=metric.higher_is_better)
+    return {stored.result.cell: _standing(found, i, metric) for i, stored in enumerate(cells)}
+
+
+def compared(columns: Sequence[Mapping[str, float]], names: Sequence[str], *, higher_is_better: bool) -> Comparison:
+    """Compare methods by their figures per example id.
+
+    Raises:
+        ComparisonError: No example has a figure of every method.
+    """
     ids = dict.fromkeys(example for column in columns for example in column)
     values = np.array([[column.get(example, np.nan) for column in columns] for example in ids])
-    found = _compared(values.tobytes(), tuple(names), metric.higher_is_better)
-    return {stored.result.cell: _standing(found, i, metric) for i, stored in enumerate(cells)}
+    return _compared(values.tobytes(), tuple(names), higher_is_better)
 
 
 @lru_cache(maxsize=32)

@@ -16,7 +16,7 @@ from whybench.bench.metric import Metric
 from whybench.bench.metrics import PROTOCOL_VERSION
 from whybench.bench.schema import Result
 from whybench.bench.store import StoredResult
-from whybench.leaderboard import dot_plot, formatting, matrix_map, scatter, tradeoff_page
+from whybench.leaderboard import dot_plot, formatting, matrix_map, scatter, sparkline, tradeoff_page, versus_page
 from whybench.leaderboard.attention_page import (
     AttentionTask,
     attention_task,
@@ -29,8 +29,9 @@ from whybench.leaderboard.boards import Board, boards
 from whybench.leaderboard.command import command
 from whybench.leaderboard.curve_plot import HEIGHT, WIDTH, MeanCurves, Plot, plot
 from whybench.leaderboard.downloads import board_files, skill_files
+from whybench.leaderboard.example_page import MOST_HEATS, ExamplePage, example_pages
 from whybench.leaderboard.formatting import Slugs
-from whybench.leaderboard.heatmap import examples
+from whybench.leaderboard.heatmap import ExampleViews, examples
 from whybench.leaderboard.overview import brief, choices, is_too_large
 from whybench.leaderboard.publish import check, publish
 from whybench.leaderboard.robustness import HELP, TITLE, robustness
@@ -40,6 +41,7 @@ from whybench.leaderboard.tables import Row, Table, described, table
 from whybench.leaderboard.tradeoff_page import trade_offs
 from whybench.leaderboard.truth_page import TITLE as TRUTH_TITLE
 from whybench.leaderboard.truth_page import truth_page
+from whybench.leaderboard.versus_page import versus
 
 ATTENTION = "attention.html"
 TRUST = "truth.html"
@@ -70,6 +72,11 @@ class Section:
     def board(self) -> Board:
         """Its results."""
         return self.table.board
+
+    @property
+    def versus(self) -> str | None:
+        """Page of its methods head to head, from the site's root; None where fewer than two are ranked."""
+        return f"versus/{self.anchor}.html" if self.table.ranked_by else None
 
     @property
     def overview(self) -> Table:
@@ -165,6 +172,7 @@ class _Pages:
             "cited": formatting.cited,
             "twice": lambda value: (value, value),
         }
+        self._environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
         self._environment.globals |= {
             "protocol_version": PROTOCOL_VERSION,
             "method_href": lambda label: f"methods/{self._methods.of(label)}.html",
@@ -174,6 +182,8 @@ class _Pages:
             "trust_title": TRUTH_TITLE,
             "tradeoff": TRADE_OFF if self._tradeoffs else None,
             "tradeoff_title": tradeoff_page.TITLE,
+            "head_to_head": next((section.versus for section in self._sections if section.versus), None),
+            "versus_title": versus_page.TITLE,
             "unranked": UNRANKED,
             "plot_size": (WIDTH, HEIGHT),
             "dots": dot_plot,
@@ -226,7 +236,10 @@ class _Pages:
                 if section.causal:
                     drawn.append((section, attention_task(section.board, section.anchor)))
                 else:
-                    shown.append((section, examples(section.table)))
+                    chosen = examples(section.table)
+                    pages = example_pages(section.anchor, chosen)
+                    shown.append((section, chosen, pages))
+                    files |= self._examples(section, chosen, pages) | self._versus(section, pages)
                 for entry in self._entries(section):
                     entries.setdefault(entry.result.label, []).append(entry)
                 for stored in section.board:
@@ -234,8 +247,8 @@ class _Pages:
                     for one in (stored, *getattr(stored, "cells", ())):
                         vars(one).pop("examples", None)
             if shown:
-                parts = frozenset().union(*(chosen.parts for _, chosen in shown))
-                files[href] = self._page("task.html", "../", task=task, shown=shown, parts=parts)
+                parts = frozenset().union(*(chosen.parts for _, chosen, _ in shown))
+                files[href] = self._page("task.html", "../", task=task, shown=shown, parts=parts, most=MOST_HEATS)
         if drawn:
             across = context([view for _, view in drawn])
             notes = {stored.result.label: stored.result.note for section, _ in drawn for stored in section.board}
@@ -254,6 +267,28 @@ class _Pages:
         if self._skills:
             found["skill"] = skill_files(self._skills)
         return {f"data/{name}.{kind}": content for name, files in found.items() for kind, content in files.items()}
+
+    def _examples(self, section: Section, chosen: ExampleViews, pages: Sequence[ExamplePage]) -> dict[str, bytes]:
+        size = (sparkline.WIDTH, sparkline.HEIGHT)
+        return {
+            page.href: self._page("example.html", "../../", section=section, chosen=chosen, page=page, spark_size=size)
+            for page in pages
+        }
+
+    def _versus(self, section: Section, pages: Sequence[ExamplePage]) -> dict[str, bytes]:
+        found = versus(section.anchor, section.table, {page.view.id: page.href for page in pages})
+        if found is None or section.versus is None:
+            return {}
+        others = [
+            (one.task, f"{one.board.spec.model.name}, removal by {one.board.spec.operator}", one.versus)
+            for one in self._sections
+            if one.versus and one is not section
+        ]
+        page = self._page("versus.html", "../", v=found, section=section, others=others, size=versus_page)
+        return {section.versus: page}
+
+    def _tasks(self) -> list[str]:
+        return list(dict.fromkeys(section.task for section in self._sections))
 
     def _page(self, template: str, root: str, **context: Any) -> bytes:
         text = self._environment.get_template(template).render(root=root, **context)

@@ -1,0 +1,107 @@
+"""Head to head, the order of examples and an example's page in a real Chromium, opened from files."""
+
+from pathlib import Path
+from typing import Any
+
+from whybench.tests.leaderboard.test_browser import browser, page, playwright, pytestmark, site
+
+__all__ = ["browser", "page", "playwright", "pytestmark", "site"]
+
+XOR = "versus/xor-cues-xor-cues-30.html"
+
+
+def said(page: Any) -> str:
+    return str(page.locator("#said").inner_text())
+
+
+def test_two_methods_are_chosen_by_list_by_cell_and_by_address(page: Any, site: Path) -> None:
+    page.goto((site / XOR).as_uri())
+    before = page.locator("#points").get_attribute("d")
+    page.get_by_role("combobox", name="First").select_option("gradient")
+    page.get_by_role("combobox", name="Second").select_option("raw_attention")
+    assert said(page).startswith("gradient minus raw_attention: ")
+    drawn = page.locator("#points").get_attribute("d")
+    assert drawn != before
+    assert drawn.count("M") == 30
+
+    shared = page.url
+    page.goto("about:blank")
+    page.goto(shared)
+    assert said(page).startswith("gradient minus raw_attention: ")
+    assert page.locator("#points").get_attribute("d") == drawn
+    assert page.locator(".matrix .chosen span").inner_text() in said(page)
+
+    page.get_by_role("button", name="Swap").click()
+    assert said(page).startswith("raw_attention minus gradient: ")
+    page.locator(".matrix tbody tr").nth(0).locator("td").nth(2).click()
+    names = page.locator(".matrix thead bdi").all_inner_texts()
+    assert said(page).startswith(f"{names[0]} minus {names[2]}: ")
+    # the same two on the other task
+    page.get_by_role("link", name="sst2", exact=True).click()
+    page.wait_for_load_state()
+    assert "sst2" in page.url
+    assert said(page).startswith(f"{names[0]} minus {names[2]}: ")
+
+
+def test_the_drawing_of_a_script_is_that_of_the_server(page: Any, site: Path) -> None:
+    page.goto((site / XOR).as_uri())
+    points, table = page.locator("#points").get_attribute("d"), page.locator("#differing").inner_text()
+    page.get_by_role("button", name="Swap").click()
+    page.get_by_role("button", name="Swap").click()
+    assert page.locator("#differing").inner_text() == table
+    numbers = [[float(n) for n in d.replace("M", " ").replace("h0", " ").split()]
+               for d in (points, page.locator("#points").get_attribute("d"))]  # fmt: skip
+    assert max(abs(a - b) for a, b in zip(*numbers, strict=True)) < 0.11
+
+
+def test_an_example_on_which_two_differ_leads_to_its_page(page: Any, site: Path) -> None:
+    page.goto((site / XOR).as_uri())
+    link = page.locator("#differing a").first
+    name = link.inner_text()
+    link.click()
+    page.wait_for_load_state()
+    assert page.locator("h1 bdi").inner_text() == name
+    assert "/examples/" in page.url
+
+
+def test_examples_are_ordered_by_disagreement_and_the_order_can_be_shared(page: Any, site: Path) -> None:
+    page.goto((site / "tasks/xor-cues.html").as_uri())
+    articles = page.locator("[data-examples] > article")
+
+    def values() -> list[float]:
+        return list(articles.evaluate_all("all => all.map(a => Number(a.dataset.disagreement))"))
+
+    drawn = values()
+    assert drawn != sorted(drawn, reverse=True)
+    page.get_by_label("Order").select_option("methods disagree most")
+    assert values() == sorted(drawn, reverse=True)
+    shared = page.url
+    page.goto("about:blank")
+    page.goto(shared)
+    assert values() == sorted(drawn, reverse=True)
+    page.get_by_label("Order").select_option("of the data")
+    assert values() == drawn
+
+
+def test_pages_lead_from_example_to_example(page: Any, site: Path) -> None:
+    page.goto((site / "examples/xor-cues-xor-cues-30/xor-cues-0000.html").as_uri())
+    page.get_by_role("link", name="next →").click()
+    page.wait_for_load_state()
+    assert page.locator("h1 bdi").inner_text() == "xor_cues-0001"
+    page.get_by_role("link", name="← previous").click()
+    page.wait_for_load_state()
+    assert page.locator("h1 bdi").inner_text() == "xor_cues-0000"
+    # the same word under all seven methods
+    page.locator(".heat").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("[data-same]").count() == 7
+
+
+def test_the_best_two_are_there_without_javascript(browser: Any, site: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    opened = context.new_page()
+    opened.goto((site / XOR).as_uri())
+    assert opened.locator("#differing tr").count() == 10
+    assert not opened.locator("#choose").is_visible()
+    assert opened.locator(".matrix tbody tr").count() == 6
+    context.close()
