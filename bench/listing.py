@@ -22,6 +22,7 @@ class Entry:
         summary: First line of the class's docstring.
         facts: The class's constants: family, signed, suite, …
         error: Why the file cannot be listed properly.
+        computed: Names of what the class sets to something else than a constant; known only once it is imported.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Entry:
     summary: str = ""
     facts: tuple[tuple[str, Any], ...] = ()
     error: str | None = None
+    computed: tuple[str, ...] = ()
 
     def fact(self, name: str, default: Any = None) -> Any:
         """One of the class's constants."""
@@ -63,14 +65,15 @@ def _read(path: Path, kind: Kind) -> Entry:
         return Entry(path.stem, path, error=f"{path.name} is not valid Python: {error}")
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
-            facts = dict(_constants(node))
+            computed: list[str] = []
+            facts = dict(_constants(node, computed))
             if facts.get("name") == path.stem:
                 summary = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
-                return Entry(path.stem, path, summary, tuple(facts.items()))
+                return Entry(path.stem, path, summary, tuple(facts.items()), computed=tuple(computed))
     return Entry(path.stem, path, error=f"{path.name} defines no {kind} class with name = {path.stem!r}")
 
 
-def _constants(node: ast.ClassDef) -> Iterator[tuple[str, Any]]:
+def _constants(node: ast.ClassDef, computed: list[str]) -> Iterator[tuple[str, Any]]:
     for statement in node.body:
         if isinstance(statement, ast.Assign):
             targets, value = statement.targets, statement.value
@@ -89,5 +92,4 @@ def _constants(node: ast.ClassDef) -> Iterator[tuple[str, Any]]:
                     try:
                         yield name.id, ast.literal_eval(expression)
                     except ValueError:
-                        # not a constant: it is known only once the file is imported
-                        continue
+                        computed.append(name.id)

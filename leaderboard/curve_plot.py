@@ -10,12 +10,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from whybench.bench.examples_table import lists
+from whybench.bench.statistics import bootstrap_intervals
 from whybench.bench.store import StoredResult
-from whybench.leaderboard.formatting import number
+from whybench.leaderboard.formatting import interval, number
 
 GRID = np.linspace(0.0, 1.0, 21)
 WIDTH, HEIGHT = 360, 220
 LEFT, RIGHT, TOP, BOTTOM = 34, 12, 10, 34
+# a band is drawn, not tested: the first of the protocol's resamples will do
+BAND_RESAMPLES = 1_000
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Line:
         label: Whose it is.
         points: Points of an SVG polyline.
         values: Shares of units t and mean probabilities there.
+        band: Points of an SVG polygon, the 95 % interval of the mean at every t; empty for a reference.
     """
 
     name: str
@@ -35,6 +39,7 @@ class Line:
     label: str
     points: str
     values: tuple[tuple[float, float], ...]
+    band: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Plot:
     Attributes:
         lines: The references' first, so that the method's lie on top.
         ticks: Grid values on both axes, with their places on the x and the y axis.
-        numbers: The method's curves in steps of .1: t, deletion and insertion.
+        numbers: The method's curves in steps of .1: t, deletion and insertion, each with its interval.
     """
 
     lines: tuple[Line, ...]
@@ -62,17 +67,28 @@ class Plot:
         )
 
 
-Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A mean curve on `GRID`; NaN where an example has no recorded point on either side.
+
+    Attributes:
+        mean: Mean probabilities.
+        low, high: Ends of their 95 % intervals, point by point.
+    """
+
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
 
 
 class MeanCurves:
     """Mean curves of cells, each computed once."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Curve] = {}
+        self._known: dict[str, tuple[Curve, Curve]] = {}
 
-    def of(self, stored: StoredResult) -> Curve:
-        """Mean deletion and insertion curve on `GRID`; NaN where an example has no recorded point on either side."""
+    def of(self, stored: StoredResult) -> tuple[Curve, Curve]:
+        """Mean deletion and insertion curve."""
         if stored.result.cell not in self._known:
             table = stored.examples
             units = [None if scores is None else len(scores) for scores in lists(table, "unit_scores")]
@@ -81,36 +97,49 @@ class MeanCurves:
 
 
 def plot(stored: StoredResult, references: Sequence[StoredResult], curves: MeanCurves) -> Plot:
-    """Draw a method's curves, with those of the references of its board behind them."""
+    """Draw a method's curves with their bands, and those of the references of its board behind them."""
     lines = []
     for one in [*(r for r in references if r.result.cell != stored.result.cell), stored]:
-        for name, values in zip(("deletion", "insertion"), curves.of(one), strict=True):
-            lines.append(_line(name, one is not stored, one.result.label, values))
+        for name, curve in zip(("deletion", "insertion"), curves.of(one), strict=True):
+            lines.append(_line(name, one is not stored, one.result.label, curve))
     deletion, insertion = curves.of(stored)
-    numbers = tuple((f"{GRID[i]:.1f}", _number(deletion[i]), _number(insertion[i])) for i in range(0, len(GRID), 2))
+    numbers = tuple((f"{GRID[i]:.1f}", _number(deletion, i), _number(insertion, i)) for i in range(0, len(GRID), 2))
     ticks = tuple((f"{value:g}", _x(value), _y(value)) for value in (0.0, 0.25, 0.5, 0.75, 1.0))
     return Plot(tuple(lines), ticks, numbers)
 
 
-def _mean(table: pa.Table, name: str, units: Sequence[int | None]) -> NDArray[np.float64]:
-    total, count = np.zeros(len(GRID)), 0
+def _mean(table: pa.Table, name: str, units: Sequence[int | None]) -> Curve:
     sizes, heights = lists(table, f"{name}_k"), lists(table, f"{name}_p")
-    for n, k, p in zip(units, sizes, heights, strict=True):
-        if n and k is not None and p is not None and len(k):
-            # outside the recorded sizes nothing is known, and nothing is drawn
-            total += np.interp(GRID * n, k, p, left=np.nan, right=np.nan)
-            count += 1
-    return total / count if count else np.full(len(GRID), np.nan)
+    # outside the recorded sizes nothing is known, and nothing is drawn
+    curves = [
+        np.interp(GRID * n, k, p, left=np.nan, right=np.nan)
+        for n, k, p in zip(units, sizes, heights, strict=True)
+        if n and k is not None and p is not None and len(k)
+    ]
+    nothing = np.full(len(GRID), np.nan)
+    if not curves:
+        return Curve(nothing, nothing, nothing)
+    values = np.array(curves)
+    low, high = nothing.copy(), nothing.copy()
+    known = np.isfinite(values).all(axis=0)
+    if known.any():
+        low[known], high[known] = bootstrap_intervals(values[:, known], resamples=BAND_RESAMPLES)
+    return Curve(values.mean(axis=0), low, high)
 
 
-def _line(name: str, reference: bool, label: str, heights: NDArray[np.float64]) -> Line:
-    values = tuple((float(t), float(p)) for t, p in zip(GRID, heights, strict=True) if np.isfinite(p))
+def _line(name: str, reference: bool, label: str, curve: Curve) -> Line:
+    known = np.flatnonzero(np.isfinite(curve.mean))
+    values = tuple((float(GRID[i]), float(curve.mean[i])) for i in known)
     points = " ".join(f"{_x(t):.1f},{_y(p):.1f}" for t, p in values)
-    return Line(name, reference, label, points, values)
+    ends = [(GRID[i], curve.low[i]) for i in known] + [(GRID[i], curve.high[i]) for i in known[::-1]]
+    band = "" if reference else " ".join(f"{_x(t):.1f},{_y(p):.1f}" for t, p in ends)
+    return Line(name, reference, label, points, values, band)
 
 
-def _number(value: float) -> str:
-    return number(float(value)) if np.isfinite(value) else "–"
+def _number(curve: Curve, i: int) -> str:
+    if not np.isfinite(curve.mean[i]):
+        return "–"
+    return f"{number(float(curve.mean[i]))} ({interval(float(curve.low[i]), float(curve.high[i]))})"
 
 
 def _x(share: float) -> float:

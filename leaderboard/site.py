@@ -16,7 +16,16 @@ from whybench.bench.metric import Metric
 from whybench.bench.metrics import PROTOCOL_VERSION
 from whybench.bench.schema import Result
 from whybench.bench.store import StoredResult
-from whybench.leaderboard import dot_plot, formatting, matrix_map, scatter, sparkline, tradeoff_page, versus_page
+from whybench.leaderboard import (
+    dot_plot,
+    formatting,
+    histogram,
+    matrix_map,
+    scatter,
+    sparkline,
+    tradeoff_page,
+    versus_page,
+)
 from whybench.leaderboard.attention_page import (
     AttentionTask,
     attention_task,
@@ -26,6 +35,7 @@ from whybench.leaderboard.attention_page import (
     readable,
 )
 from whybench.leaderboard.boards import Board, boards
+from whybench.leaderboard.cards import about_data, method_card
 from whybench.leaderboard.command import command
 from whybench.leaderboard.curve_plot import HEIGHT, WIDTH, MeanCurves, Plot, plot
 from whybench.leaderboard.downloads import board_files, skill_files
@@ -37,6 +47,7 @@ from whybench.leaderboard.publish import check, publish
 from whybench.leaderboard.robustness import HELP, TITLE, robustness
 from whybench.leaderboard.skills import HELP as SKILL_HELP
 from whybench.leaderboard.skills import skills
+from whybench.leaderboard.sources import Source, sources
 from whybench.leaderboard.tables import Row, Table, described, table
 from whybench.leaderboard.tradeoff_page import trade_offs
 from whybench.leaderboard.truth_page import TITLE as TRUTH_TITLE
@@ -101,6 +112,7 @@ class Entry:
         view: The table that the row is of.
         plot: Its mean curves; None where the cell failed or has none.
         command: What makes it again.
+        sources: Copies of the result files that it was read from.
     """
 
     section: Section
@@ -110,6 +122,7 @@ class Entry:
     view: Table
     plot: Plot | None
     command: str
+    sources: tuple[Source, ...]
 
 
 def build_site(results: Sequence[StoredResult], failures: Sequence[StoredResult], out: Path) -> Path:
@@ -189,6 +202,9 @@ class _Pages:
             "dots": dot_plot,
             "scatter": scatter,
             "maps": matrix_map,
+            "bars": histogram,
+            "robustness_title": TITLE,
+            "robustness_help": HELP,
             "infinity": math.inf,
         }
 
@@ -217,8 +233,6 @@ class _Pages:
             anchors=anchors,
             skill_help=SKILL_HELP,
             robustness=self._robustness,
-            robustness_title=TITLE,
-            robustness_help=HELP,
         )
         files |= self._data()
         for section in self._sections if short else ():
@@ -227,11 +241,12 @@ class _Pages:
             )
         drawn: list[tuple[Section, AttentionTask]] = []
         entries: dict[str, list[Entry]] = {}
+        cells: dict[str, list[StoredResult]] = {}
         by_page: dict[tuple[str, str], list[Section]] = {}
         for section in self._sections:
             by_page.setdefault((section.task, section.task_href), []).append(section)
         for (task, href), sections in by_page.items():
-            shown = []
+            shown, data = [], {}
             for section in sections:
                 if section.causal:
                     drawn.append((section, attention_task(section.board, section.anchor)))
@@ -239,16 +254,21 @@ class _Pages:
                     chosen = examples(section.table)
                     pages = example_pages(section.anchor, chosen)
                     shown.append((section, chosen, pages))
+                    data[section.anchor] = about_data(section.board, self._robustness)
                     files |= self._examples(section, chosen, pages) | self._versus(section, pages)
                 for entry in self._entries(section):
                     entries.setdefault(entry.result.label, []).append(entry)
+                    files |= {source.href: source.content for source in entry.sources}
                 for stored in section.board:
+                    cells.setdefault(stored.result.label, []).append(stored)
                     # per-example tables are large, and this board's have been read for the last time
                     for one in (stored, *getattr(stored, "cells", ())):
                         vars(one).pop("examples", None)
             if shown:
                 parts = frozenset().union(*(chosen.parts for _, chosen, _ in shown))
-                files[href] = self._page("task.html", "../", task=task, shown=shown, parts=parts, most=MOST_HEATS)
+                files[href] = self._page(
+                    "task.html", "../", task=task, shown=shown, parts=parts, most=MOST_HEATS, data=data
+                )
         if drawn:
             across = context([view for _, view in drawn])
             notes = {stored.result.label: stored.result.note for section, _ in drawn for stored in section.board}
@@ -258,7 +278,9 @@ class _Pages:
             )
         for label, found in sorted(entries.items()):
             page = f"methods/{self._methods.of(label)}.html"
-            files[page] = self._page("method.html", "../", label=label, entries=found, first=found[0].result)
+            files[page] = self._page(
+                "method.html", "../", label=label, entries=found, first=found[0].result, card=method_card(cells[label])
+            )
         return files
 
     def _data(self) -> dict[str, bytes]:
@@ -303,10 +325,11 @@ class _Pages:
         references = bounds or [row.stored for row in view.references]
         for row in view.rows:
             drawing = None if section.causal else plot(row.stored, references, self._curves)
-            yield Entry(section, row.result, row.name, row, view, drawing, command(row.result))
+            yield Entry(section, row.result, row.name, row, view, drawing, command(row.result), sources(row.stored))
         for stored in section.board.failures:
             result = stored.result
-            yield Entry(section, result, section.board.names[result.cell], None, view, None, command(result))
+            name = section.board.names[result.cell]
+            yield Entry(section, result, name, None, view, None, command(result), sources(stored))
 
 
 def _definitions() -> tuple[dict[str, list[Metric]], dict[str, list[Metric]]]:

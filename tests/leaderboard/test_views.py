@@ -13,6 +13,7 @@ import pytest
 from whybench.bench.comparison import compare
 from whybench.bench.errors import CorruptResultError
 from whybench.bench.schema import Figure
+from whybench.bench.statistics import bootstrap_intervals
 from whybench.bench.store import ResultStore, StoredResult, read
 from whybench.leaderboard import formatting
 from whybench.leaderboard.boards import boards
@@ -324,7 +325,12 @@ def test_mean_curves_agree_with_the_plain_reference(store: ResultStore) -> None:
             if record["error"] is None:
                 n = len(record["unit_scores"])
                 heights.append([np.interp(t * n, record[f"{name}_k"], record[f"{name}_p"]) for t in GRID])
-        assert np.allclose(curve, np.mean(heights, axis=0), atol=1e-12)
+        assert np.allclose(curve.mean, np.mean(heights, axis=0), atol=1e-12)
+        low, high = bootstrap_intervals(np.array(heights), resamples=1000)
+        assert np.allclose(curve.low, low)
+        assert np.allclose(curve.high, high)
+        assert (curve.low <= curve.mean).all()
+        assert (curve.mean <= curve.high).all()
 
 
 def test_a_curve_is_not_drawn_where_nothing_was_recorded(store: ResultStore) -> None:
