@@ -97,6 +97,15 @@ def breakable(text: str) -> Markup:
     return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[_(,/])", visible(text)) if part)
 
 
+def coded(text: str) -> Markup:
+    """A `visible` running text of a docstring, escaped, with what stands in double backticks as code."""
+    parts = re.split(r"``(.+?)``", visible(text, 4000))
+    # what was in backticks has the odd places
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
+    )
+
+
 def printable(text: str) -> str:
     """A running text in which only what HTML cannot hold is spelled out: control characters other than white space."""
     return "".join(character if character in "\t\n\r" else _spelled(character, ("Cc",)) for character in text)

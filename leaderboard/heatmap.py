@@ -13,18 +13,21 @@ from numpy.typing import NDArray
 from whybench.bench.examples_table import lists
 from whybench.bench.segments import Stretch, stretches
 from whybench.bench.store import StoredResult
+from whybench.leaderboard.columns import numbers
 from whybench.leaderboard.formatting import MISSING, number, printable
 from whybench.leaderboard.sparkline import sparkline
 from whybench.leaderboard.tables import Column, Row, Table
 
 FIRST_EXAMPLES = 6
 DISAGREED_EXAMPLES = 6
+APART_EXAMPLES = 4
 # a unit is an element of the page: more of them than this and phones begin to stutter
 UNITS_PER_TEXT = 400
 UNITS_PER_BOARD = 40_000
 LEVELS = 10
 
 _FIRST, _DISAGREED = "it is among the first of the data", "the methods disagree most on it"
+_APART = "the two best methods' figures differ most on it"
 
 Hue = Literal["p", "n", "u"]
 """Supports the prediction, speaks against it, matters (unsigned)."""
@@ -119,7 +122,8 @@ class ExampleViews:
     """The chosen examples of a board.
 
     Attributes:
-        views: The first of the data, then those that the methods disagree on most.
+        views: The first of the data, those that the methods disagree on most, and those on which the figures of the two
+            best differ most.
         columns: Figure columns.
         left_out: How many of the chosen examples were left out, because the page would grow too large.
     """
@@ -147,6 +151,7 @@ def examples(table: Table) -> ExampleViews:
     ids = table.rows[0].stored.examples.column("example_id").to_pylist()
     agreement = _agreement([row.stored for row in table.methods], ids)
     chosen = _choose(ids, agreement)
+    chosen |= {one: _APART for one in _apart(table) if one not in chosen}
     data = [_rows_of(row.stored, list(chosen)) for row in table.rows]
     views: list[ExampleView] = []
     drawn = 0
@@ -168,6 +173,16 @@ def _choose(ids: Sequence[str], agreement: Mapping[str, float]) -> dict[str, str
         more = [i for i in ids if i not in chosen][: FIRST_EXAMPLES + DISAGREED_EXAMPLES - len(chosen)]
         chosen |= dict.fromkeys(more, _FIRST)
     return chosen
+
+
+def _apart(table: Table) -> list[str]:
+    """Ids of the examples on which the two best methods differ most by the figure that ranks them."""
+    best = [row.stored for row in table.methods if row.standing is not None][:2]
+    if table.ranked_by is None or len(best) < 2:
+        return []
+    first, second = (numbers(stored, table.ranked_by.key) for stored in best)
+    apart = {one: round(abs(first[one] - second[one]), 4) for one in first if one in second}
+    return sorted((one for one in apart if apart[one] > 0), key=lambda one: -apart[one])[:APART_EXAMPLES]
 
 
 def _agreement(stored: Sequence[StoredResult], ids: Sequence[str]) -> dict[str, float]:

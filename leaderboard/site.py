@@ -176,6 +176,7 @@ class _Pages:
         self._environment.filters |= {
             "visible": formatting.visible,
             "breakable": formatting.breakable,
+            "coded": formatting.coded,
             "number": formatting.number,
             "interval": formatting.interval,
             "significant": formatting.significant,

@@ -17,6 +17,7 @@ from whybench.bench.statistics import bootstrap_intervals
 from whybench.bench.store import ResultStore, StoredResult, read
 from whybench.leaderboard import formatting
 from whybench.leaderboard.boards import boards
+from whybench.leaderboard.columns import numbers
 from whybench.leaderboard.command import command
 from whybench.leaderboard.curve_plot import GRID, MeanCurves, plot
 from whybench.leaderboard.heatmap import UNITS_PER_TEXT, ExampleViews, examples
@@ -58,6 +59,11 @@ def views(store: ResultStore) -> ExampleViews:
         (formatting.visible, "a\u202eb\n", "a⟨U+202E⟩b⟨U+000A⟩"),
         (formatting.printable, "a\x00\nb", "a⟨U+0000⟩\nb"),
         (formatting.breakable, "a_<b>", "a_<wbr>&lt;b&gt;"),
+        (
+            formatting.coded,
+            "the ``p(x) < 1`` & ``q``\u202e ``",
+            "the <code>p(x) &lt; 1</code> &amp; <code>q</code>⟨U+202E⟩ ``",
+        ),
     ],
 )
 def test_how_things_are_written(function, value, text) -> None:
@@ -172,9 +178,21 @@ def test_examples_are_the_first_and_the_most_disputed(store: ResultStore) -> Non
     chosen = views(store)
     assert [view.id for view in chosen.views[:6]] == [f"xor_cues-{i:04d}" for i in range(6)]
     assert {view.reason for view in chosen.views[:6]} == {"it is among the first of the data"}
-    assert {view.reason for view in chosen.views[6:]} == {"the methods disagree most on it"}
-    agreement = [float(view.agreement.replace("−", "-")) for view in chosen.views[6:]]
+    assert {view.reason for view in chosen.views[6:12]} == {"the methods disagree most on it"}
+    agreement = [float(view.agreement.replace("−", "-")) for view in chosen.views[6:12]]
     assert agreement == sorted(agreement)
+
+
+def test_the_examples_that_tell_the_two_best_apart_are_among_them(store: ResultStore) -> None:
+    suite(store)
+    chosen = {view.id: view.reason for view in views(store).views}
+    first, second = table(boards(*suite(store))[0]).methods[:2]
+    a, b = (numbers(row.stored, "comprehensiveness") for row in (first, second))
+    apart = sorted((one for one in a if round(abs(a[one] - b[one]), 4) > 0), key=lambda one: -abs(a[one] - b[one]))
+    assert apart
+    assert set(apart[:4]) <= set(chosen)
+    said = "the two best methods' figures differ most on it"
+    assert {reason for one, reason in chosen.items() if one not in apart[:4]} <= set(chosen.values()) - {said}
 
 
 def test_agreement_is_the_mean_rank_correlation(store: ResultStore) -> None:
