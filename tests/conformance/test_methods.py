@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from whybench import load_method
-from whybench.bench.choices import CONTROL
-from whybench.bench.gates import unit_maps
+from whybench.bench.choices import CONTROL, UNRANKED
+from whybench.bench.gates import ModelState, unit_maps
 from whybench.bench.listing import names
 from whybench.bench.method_checks import CHECKS, check_method
 from whybench.bench.method_subject import Trial
+from whybench.bench.operators import operator_for
+from whybench.bench.tiny_models import TEXTS, fresh_classifier
 
 METHODS = names("method")
 # what is costly by default is as right with less
@@ -35,6 +37,37 @@ def test_every_promise_is_kept(name):
     report = check_method(name, SMALLER.get(name))
     assert [f"{one.check}: {one.told()}" for one in report.findings if one.status == "failed"] == []
     assert [one.check for one in report.findings] == [check.name for check in CHECKS]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_pass_that_breaks_off_leaves_the_model_as_it_was(name):
+    """Out of memory, or interrupted in the middle of the model: hooks, modes and settings are put back."""
+    method = load_method(name, **SMALLER.get(name, {}))
+    if method.family == CONTROL:
+        return
+    classifier = fresh_classifier("bert")
+    batch = classifier.encode(TEXTS).with_operator(operator_for(classifier, None))
+    batch = batch.with_target(classifier.target(batch))
+    assert classifier.readout == "first"
+    broken = 0
+    for passes in (0, 2):
+        left = [passes]
+
+        def breaks_off(*_, left=left):
+            left[0] -= 1
+            if left[0] < 0:
+                raise ArithmeticError
+
+        handle = classifier.model.bert.encoder.layer[1].register_forward_hook(breaks_off)
+        state = ModelState(classifier.model)
+        try:
+            method.explain(classifier, batch)
+        except ArithmeticError:
+            broken += 1
+        assert state.changed() == ""
+        assert not torch.overrides._get_current_function_mode_stack()
+        handle.remove()
+    assert broken or method.family in UNRANKED
 
 
 def test_all_methods_in_any_order_twice_in_one_process():
