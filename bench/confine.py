@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from whybench.bench import calls
+
 _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = 0x08000000, 0x10000000, 0x20000000, 0x40000000
 _PDEATHSIG, _NO_NEW_PRIVS = 1, 38
 # the same numbers on every architecture
@@ -152,16 +154,19 @@ def files(readable: Sequence[Path], writable: Sequence[Path], network: str) -> d
         network: What is in force for the network already.
 
     Returns:
-        What is in force for files and programs, and for the network where that is more than before.
+        What is in force for files and programs, and for processes and the network where that is more than before.
     """
     found = _landlock(readable, writable)
-    if found is None:
-        _hook(readable, writable)
-        return {"files": "those outside refused in Python only", "programs": "refused in Python only"}
     said = {"files": f"Landlock {found}: only its own folder and Python's", "programs": f"Landlock {found}: none"}
-    if "Python only" in network:
+    if found is None:
+        said = {"files": "those outside refused in Python only", "programs": "refused in Python only"}
+    if found is None or "Python only" in network:
         _hook(readable, writable)
-        tcp = f"TCP refused by Landlock {found}, the rest " if found >= 4 else ""
+    if calls.refuse():
+        none = "none: a filter of system calls"
+        return said | {"programs": none, "processes": none} | ({"network": none} if "Python only" in network else {})
+    if "Python only" in network:
+        tcp = f"TCP refused by Landlock {found}, the rest " if found is not None and found >= 4 else ""
         said["network"] = f"{tcp}{network}"
     return said
 

@@ -371,6 +371,7 @@ def test_without_the_kernels_help_it_is_verified_with_a_warning(folder, tmp_path
     (tmp_path / "site" / "sitecustomize.py").write_text(
         "import os\nfrom whybench.bench import confine\n"
         "confine._landlock = lambda *_: None\n"
+        "confine.calls.refuse = lambda: False\n"
         "confine._libc = lambda: type('Refusing', (), {'unshare': lambda *_: -1})()\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'site'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
