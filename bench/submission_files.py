@@ -24,7 +24,7 @@ from whybench.bench.errors import SubmissionError
 from whybench.bench.examples_table import required, schema
 from whybench.bench.gates import TOLERANCE
 from whybench.bench.listing import folder_of
-from whybench.bench.schema import Randomised, Result
+from whybench.bench.schema import MethodSpec, Randomised, Result
 from whybench.bench.store import EXAMPLES, MANIFEST, RESULT, Manifest, StoredResult
 from whybench.bench.strict_json import NotStrictError, strict_json
 from whybench.bench.submission import (
@@ -162,7 +162,7 @@ def read_cell(files: dict[str, Path], submission: Submission, listed: SubmittedC
         (result.cell != listed.cell, f"it is the cell {result.cell!r}"),
         (result.status != "finished", "it has not finished"),
         (result.spec.method.name != submission.method, f"it is of the method {result.spec.method.name!r}"),
-        (result.label.partition("(")[0] != submission.method, f"its label {result.label[:80]!r} is another method's"),
+        (not _is_label(result.label, result.spec.method), f"its label {result.label[:80]!r} is another method's"),
         (result.spec.measure != "faithfulness", "it is of the causal suite, which ranks nobody"),
         (
             result.family in ("reference", "control") or result.bound is not None,
@@ -198,6 +198,17 @@ def _bad_gates(result: Result) -> bool:
             if not within:
                 return True
     return False
+
+
+def _is_label(label: str, method: MethodSpec) -> bool:
+    """Whether a label is the method's name, with no more than some of its parameters."""
+    pieces = [
+        re.escape(f"{name}={one}")
+        for name, value in method.parameters.items()
+        for one in ((value, tuple(value)) if isinstance(value, list) else (value,))
+    ]
+    one = f"(?:{'|'.join(pieces)})"
+    return re.fullmatch(re.escape(method.name) + (rf"(?:\({one}(?:, {one})*\))?" if pieces else ""), label) is not None
 
 
 def check_table(stored: StoredResult) -> None:

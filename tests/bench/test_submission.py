@@ -18,11 +18,11 @@ from whybench.bench.confine import Limits
 from whybench.bench.conformance import Found
 from whybench.bench.errors import StoreError, SubmissionError, UnknownNameError
 from whybench.bench.sandbox import run_apart
-from whybench.bench.schema import Spec
+from whybench.bench.schema import MethodSpec, Spec
 from whybench.bench.store import ResultStore
 from whybench.bench.submission import Tolerance, draft, read_about, write
 from whybench.bench.submission_checks import Candidate, check_statically, static_report
-from whybench.bench.submission_files import read_submission
+from whybench.bench.submission_files import _is_label, read_submission
 from whybench.bench.verification import (
     record_of,
     standing_of,
@@ -227,6 +227,9 @@ def put(values, place, value):
         (lambda r: r.update(bound="floor"), "results: .*yardstick"),
         (lambda r: r.update(family="reference"), "results: .*yardstick"),
         (lambda r: r.update(label="efficient_attention"), "results: .*another method's"),
+        (lambda r: r.update(label="gradient_norm [verified]"), "results: .*another method's"),
+        (lambda r: r.update(label="gradient_norm(verified)"), "results: .*another method's"),
+        (lambda r: r.update(label="gradient_norm(power=2.0)"), "results: .*another method's"),
         (lambda r: r.update(elsewhere=True), "results: .*a cost"),
         (lambda r: r["spec"].update(seed=1), "results: .*the cell is named"),
         (lambda r: r["coverage"].update(truncated=1), "tables: .*texts that were cut"),
@@ -270,6 +273,16 @@ def test_a_changed_table_is_found_though_its_digests_are_right(column, change, s
     report = static_report(folder)
     with pytest.raises(AssertionError, match=said):
         raise AssertionError(reason(report))
+
+
+def test_a_label_has_some_of_the_parameters():
+    method = MethodSpec(name="m", parameters={"a": 1, "b": [1, 2], "c": "x, y", "d": None}, source="0" * 64)
+    for label in ("m", "m(a=1)", "m(b=(1, 2))", "m(c=x, y, a=1)", "m(a=1, b=[1, 2], d=None)"):
+        assert _is_label(label, method)
+    for label in ("n", "m()", "m(a=2)", "m(a=1) [verified]", "m(a=1, verified)", "m\n", "m(a=1", "m(b=1, 2)"):
+        assert not _is_label(label, method)
+    assert _is_label("m", method.model_copy(update={"parameters": {}}))
+    assert not _is_label("m()", method.model_copy(update={"parameters": {}}))
 
 
 def test_a_changed_file_is_found_by_its_digest(folder):
