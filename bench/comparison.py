@@ -123,6 +123,22 @@ def compare(
     )
 
 
+def ranked(
+    values: NDArray[np.floating[Any]], names: Sequence[str], *, higher_is_better: bool, seed: int = 0
+) -> tuple[Order, int, int]:
+    """The order that `compare` finds, without what else it tells, and the examples that were compared and left out.
+
+    Raises:
+        ComparisonError: As `compare` does.
+    """
+    common = _common(np.asarray(values, dtype=np.float64), names)
+    resampled = np.ascontiguousarray(resampled_means(common, seed=seed, resamples=resamples_for(len(names))).T)
+    tolerance = rounding(common)
+    apart = differing(common, tolerance)
+    found = order(common.mean(axis=0), resampled, apart, higher_is_better=higher_is_better, tolerance=tolerance)
+    return found, len(common), len(values) - len(common)
+
+
 @dataclass(frozen=True, eq=False)
 class Order:
     """Methods in order, from the resamples of their figures; the attributes are those of `Comparison`."""
@@ -164,21 +180,26 @@ def order(
     differences = figures[:, None] - figures
     difference_intervals = np.zeros((2, methods, methods))
     p_values = np.ones((methods, methods))
-    resampled_ranks = np.ones((methods, resamples))
+    # twice the wins minus the losses, whole numbers: these arrays are large, and their steps are few
+    lead = np.zeros((methods, resamples), dtype=np.int16)
     for i in range(methods - 1):
         others = slice(i + 1, methods)
         drawn = resampled[i] - resampled[others]
-        strayed = np.abs(drawn - differences[i, others, None]) >= np.abs(differences[i, others, None]) - tolerance
-        p = np.maximum((1 + strayed.sum(axis=1)) / (1 + resamples), np.minimum(1, 2.0 ** (1 - differing[i, others])))
-        p_values[i, others] = p_values[others, i] = p
+        won = (drawn > tolerance).astype(np.int8)
+        won -= drawn < -tolerance
+        lead[i] += won.sum(axis=0, dtype=np.int16)
+        lead[others] -= won
         if intervals:
             low, high = percentile_intervals(drawn)
             difference_intervals[:, i, others] = low, high
             difference_intervals[:, others, i] = -high, -low
-        # a method's rank is 1 and the number of better ones, ties counting half
-        beaten = _wins(sign * drawn, tolerance)
-        resampled_ranks[i] += (1 - beaten).sum(axis=0)
-        resampled_ranks[others] += beaten
+        drawn -= differences[i, others, None]
+        np.abs(drawn, out=drawn)
+        strayed = np.count_nonzero(drawn >= np.abs(differences[i, others, None]) - tolerance, axis=1)
+        p = np.maximum((1 + strayed) / (1 + resamples), np.minimum(1, 2.0 ** (1 - differing[i, others])))
+        p_values[i, others] = p_values[others, i] = p
+    # a method's rank is 1 and the number of better ones, ties counting half
+    resampled_ranks = (methods + 1 - (1.0 if higher_is_better else -1.0) * lead) / 2
 
     corrected = np.ones((methods, methods))
     upper = np.triu_indices(methods, 1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ RESAMPLES = 10_000
 LEVEL = 0.95
 # draws at once: bounds the memory whatever the number of examples
 _DRAWS = 500_000
+# draws that may be kept for the next call: two bytes each
+_KEPT_DRAWS = 15_000_000
 
 
 def bootstrap_intervals(
@@ -47,16 +50,35 @@ def resampled_means(
         ``[resamples, columns]``.
     """
     n = len(values)
-    generator = np.random.default_rng(seed)
     means = np.empty((resamples, values.shape[1]))
+    start = 0
+    for counts in _counts(seed if isinstance(seed, int) else tuple(seed), n, resamples):
+        # a product with the values is the sum of the resample
+        means[start : start + len(counts)] = counts.astype(np.float64) @ values / n
+        start += len(counts)
+    return means
+
+
+def _counts(seed: int | tuple[int, ...], n: int, resamples: int) -> Iterable[NDArray[np.uint16]]:
+    """How often each example is drawn, ``[resamples, n]`` in parts."""
+    if resamples * n > _KEPT_DRAWS:
+        return _drawn(seed, n, resamples)
+    return _kept(seed, n, resamples)
+
+
+@lru_cache(maxsize=2)
+def _kept(seed: int | tuple[int, ...], n: int, resamples: int) -> tuple[NDArray[np.uint16], ...]:
+    # many tasks of one size are resampled alike, and to draw takes longer than to multiply
+    return tuple(_drawn(seed, n, resamples))
+
+
+def _drawn(seed: int | tuple[int, ...], n: int, resamples: int) -> Iterator[NDArray[np.uint16]]:
+    generator = np.random.default_rng(seed)
     rows = max(1, _DRAWS // n)
     for start in range(0, resamples, rows):
-        stop = min(start + rows, resamples)
-        # how often each example is drawn; a product with the values is then the sum of the resample
-        drawn = generator.integers(n, size=(stop - start, n)) + n * np.arange(stop - start)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=(stop - start) * n).reshape(-1, n)
-        means[start:stop] = counts.astype(np.float64) @ values / n
-    return means
+        size = min(rows, resamples - start)
+        drawn = generator.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=size * n).reshape(-1, n).astype(np.uint16)
 
 
 def percentile_intervals(resampled: NDArray[np.float64]) -> NDArray[np.float64]:

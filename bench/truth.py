@@ -198,15 +198,17 @@ def _common(trial: Trial) -> Floats:
 def _taus(first: Floats, second: Floats, tolerances: tuple[float, float]) -> Floats:
     """Kendall's τ-b of each row of ``[rows, methods]``; 0 where one of the two ties all methods.
 
-    A method is compared with all later ones at once: what is held is ``[rows, methods]``, whatever the number of pairs.
+    A method is compared with all later ones at once: what is held is ``[methods, rows]``, whatever the number of pairs.
     """
+    # methods first, so that sums over pairs run along the rows' stretch of memory
+    one, two = np.ascontiguousarray(first.T), np.ascontiguousarray(second.T)
     agreed, first_pairs, second_pairs = np.zeros((3, len(first)), dtype=np.int64)
-    for i in range(first.shape[1] - 1):
-        one = _signs(first[:, [i]] - first[:, i + 1 :], tolerances[0])
-        other = _signs(second[:, [i]] - second[:, i + 1 :], tolerances[1])
-        agreed += (one * other).sum(axis=1)
-        first_pairs += np.count_nonzero(one, axis=1)
-        second_pairs += np.count_nonzero(other, axis=1)
+    for i in range(len(one) - 1):
+        a = _signs(one[i] - one[i + 1 :], tolerances[0])
+        b = _signs(two[i] - two[i + 1 :], tolerances[1])
+        agreed += (a * b).sum(axis=0, dtype=np.int16)
+        first_pairs += np.abs(a).sum(axis=0, dtype=np.int16)
+        second_pairs += np.abs(b).sum(axis=0, dtype=np.int16)
     untied = first_pairs * second_pairs
     taus = np.divide(agreed, np.sqrt(untied), out=np.zeros(len(first)), where=untied > 0)
     # rounding alone can lead beyond either end
@@ -215,4 +217,4 @@ def _taus(first: Floats, second: Floats, tolerances: tuple[float, float]) -> Flo
 
 def _signs(differences: Floats, tolerance: float) -> NDArray[np.int8]:
     """1 for a difference above 0, −1 for one below, 0 for a tie."""
-    return (differences > tolerance).astype(np.int8) - (differences < -tolerance).astype(np.int8)
+    return (differences > tolerance).view(np.int8) - (differences < -tolerance).view(np.int8)

@@ -199,7 +199,7 @@ def _agreement(stored: Sequence[StoredResult], ids: Sequence[str]) -> dict[str, 
 def _mean_correlation(maps: Sequence[NDArray[np.float64]]) -> float | None:
     if len(maps) < 2 or len({len(scores) for scores in maps}) > 1 or len(maps[0]) < 2:
         return None
-    ranks = np.array([_ranks(scores) for scores in maps])
+    ranks = _ranks(np.array(maps))
     ranks -= ranks.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(ranks, axis=1, keepdims=True)
     # a constant map agrees with nothing: its correlation is taken as 0
@@ -210,10 +210,16 @@ def _mean_correlation(maps: Sequence[NDArray[np.float64]]) -> float | None:
 
 
 def _ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks, ties sharing their mean rank."""
-    _, where, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return np.asarray((ends - (counts - 1) / 2)[where], dtype=np.float64)
+    """Ranks within each row of ``[rows, units]``, ties sharing their mean rank."""
+    order = np.argsort(scores, axis=1, kind="stable")
+    ascending = np.take_along_axis(scores, order, axis=1)
+    ranks = np.empty(scores.shape)
+    np.put_along_axis(ranks, order, np.broadcast_to(np.arange(1.0, scores.shape[1] + 1), scores.shape), axis=1)
+    for row in np.flatnonzero((ascending[:, 1:] == ascending[:, :-1]).any(axis=1)):
+        _, where, counts = np.unique(scores[row], return_inverse=True, return_counts=True)
+        ends = np.cumsum(counts)
+        ranks[row] = (ends - (counts - 1) / 2)[where]
+    return ranks
 
 
 def _rows_of(stored: StoredResult, ids: Sequence[str]) -> dict[str, dict[str, Any]]:

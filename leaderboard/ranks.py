@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from whybench.bench.comparison import Comparison, Order, compare, letter
+from whybench.bench.comparison import Order, letter, ranked
 from whybench.bench.metric import Metric
 from whybench.bench.store import StoredResult
-from whybench.leaderboard.columns import numbers
+from whybench.leaderboard.columns import matrix
 
 
 @dataclass(frozen=True)
@@ -50,35 +50,21 @@ def standings(cells: Sequence[StoredResult], names: Sequence[str], metric: Metri
     """
     if len(cells) < 2 or metric.higher_is_better is None:
         return {}
-    columns = [numbers(stored, metric.name) for stored in cells]
-    found = compared(columns, names, higher_is_better=metric.higher_is_better)
-    return {stored.result.cell: _standing(found, i, metric) for i, stored in enumerate(cells)}
-
-
-def compared(columns: Sequence[Mapping[str, float]], names: Sequence[str], *, higher_is_better: bool) -> Comparison:
-    """Compare methods by their figures per example id.
-
-    Raises:
-        ComparisonError: No example has a figure of every method.
-    """
-    ids = dict.fromkeys(example for column in columns for example in column)
-    values = np.array([[column.get(example, np.nan) for column in columns] for example in ids])
-    return _compared(values.tobytes(), tuple(names), higher_is_better)
+    values = matrix(cells, metric.name)
+    found = _compared(values.tobytes(), tuple(names), metric.higher_is_better)
+    order, examples, left_out = found
+    over = f"resamples of {examples:,} examples{f', {left_out:,} left out' if left_out else ''}"
+    said = metric.title.lower()
+    return {stored.result.cell: standing(order, names, i, said, over) for i, stored in enumerate(cells)}
 
 
 @lru_cache(maxsize=32)
-def _compared(values: bytes, names: tuple[str, ...], higher_is_better: bool) -> Comparison:
+def _compared(values: bytes, names: tuple[str, ...], higher_is_better: bool) -> tuple[Order, int, int]:
     # by content: the terminal and the pages show the same board
-    return compare(np.frombuffer(values).reshape(-1, len(names)), names, higher_is_better=higher_is_better)
+    return ranked(np.frombuffer(values).reshape(-1, len(names)), names, higher_is_better=higher_is_better)
 
 
-def _standing(found: Comparison, i: int, metric: Metric) -> Standing:
-    left_out = f", {found.left_out:,} left out" if found.left_out else ""
-    over = f"resamples of {found.examples:,} examples{left_out}"
-    return standing(found, found.names, i, metric.title.lower(), over)
-
-
-def standing(found: Comparison | Order, names: Sequence[str], i: int, figure: str, over: str) -> Standing:
+def standing(found: Order, names: Sequence[str], i: int, figure: str, over: str) -> Standing:
     """A method's place in an order.
 
     Args:

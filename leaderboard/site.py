@@ -36,6 +36,7 @@ from whybench.leaderboard.attention_page import (
 )
 from whybench.leaderboard.boards import Board, boards
 from whybench.leaderboard.cards import about_data, method_card
+from whybench.leaderboard.columns import forget
 from whybench.leaderboard.command import command
 from whybench.leaderboard.curve_plot import HEIGHT, WIDTH, MeanCurves, Plot, plot
 from whybench.leaderboard.downloads import board_files, skill_files
@@ -264,7 +265,7 @@ class _Pages:
                     cells.setdefault(stored.result.label, []).append(stored)
                     # per-example tables are large, and this board's have been read for the last time
                     for one in (stored, *getattr(stored, "cells", ())):
-                        vars(one).pop("examples", None)
+                        forget(one)
             if shown:
                 parts = frozenset().union(*(chosen.parts for _, chosen, _ in shown))
                 files[href] = self._page(

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from whybench.bench.figures import FIGURES
 from whybench.bench.skill import Contest, Overall, Skill, overall, skill
 from whybench.bench.store import StoredResult
 from whybench.leaderboard.boards import Board, one_per_task
-from whybench.leaderboard.columns import numbers
+from whybench.leaderboard.columns import matrix
 from whybench.leaderboard.formatting import interval, number
 from whybench.leaderboard.ranks import Standing, standing
 from whybench.leaderboard.tables import Row, TableCell, table
@@ -128,9 +126,7 @@ class _Scale:
         found = []
         for metric, ceiling in zip(SKILL_METRICS, self.ceilings, strict=True):
             stored = (*(self.rows[name].stored for name in names), self.floor, ceiling)
-            columns = [numbers(one, metric) for one in stored]
-            ids = dict.fromkeys(example for column in columns for example in column)
-            values = np.array([[column.get(example, np.nan) for column in columns] for example in ids])
+            values = matrix(stored, metric)
             higher = bool(FIGURES[metric].higher_is_better)
             found.append(Contest(metric, values[:, :-2], values[:, -2], values[:, -1], higher))
         return found

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from whybench.bench.metric import FaithfulnessMetric
 from whybench.bench.metrics import METRICS
 from whybench.bench.truth import Agreement, Trial, Trust, trust
 from whybench.leaderboard.boards import Board, one_per_task
+from whybench.leaderboard.columns import matrices
 from whybench.leaderboard.dot_plot import DotPlot, dot_plot
 from whybench.leaderboard.formatting import interval, number
 from whybench.leaderboard.tables import Row, TableCell, table
@@ -121,30 +120,13 @@ def _defined(one: Trust, key: str) -> bool:
 
 def _trials(rows: Sequence[Row]) -> list[Trial]:
     """A trial for every metric with a better end, of the methods that have it."""
-    columns = {row.name: _columns(row) for row in rows}
     made = []
     for name, metric in METRICS.items():
-        having = [row.name for row in rows if name in row.result.figures]
-        if metric.higher_is_better is None or not having:
-            continue
-        ids = dict.fromkeys(example for method in having for example in columns[method][TRUTH])
-        values, recovery = (
-            np.array([[columns[method][figure].get(one, np.nan) for method in having] for one in ids])
-            for figure in (name, TRUTH)
-        )
-        made.append(Trial(name, values, recovery, metric.higher_is_better))
+        having = [row.stored for row in rows if name in row.result.figures]
+        if metric.higher_is_better is not None and having:
+            recovery, values = matrices(having, (TRUTH, name))
+            made.append(Trial(name, values, recovery, metric.higher_is_better))
     return made
-
-
-def _columns(row: Row) -> dict[str, dict[str, float]]:
-    """Per figure its numbers by example, without the examples that have none; the table is read once."""
-    names = [name for name in (*METRICS, TRUTH) if name in row.result.figures]
-    read = row.stored.columns(("example_id", *names))
-    ids = read.column("example_id").to_pylist()
-    return {
-        name: {one: value for one, value in zip(ids, read.column(name).to_pylist(), strict=True) if value is not None}
-        for name in names
-    }
 
 
 def _rows(found: Mapping[str, Trust], tasks: Sequence[Judged]) -> tuple[MetricRow, ...]:
