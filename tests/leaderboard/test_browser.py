@@ -232,3 +232,82 @@ def test_the_table_is_there_without_javascript(browser: Any, site: Path) -> None
     assert len(names(page)) == 6
     assert page.get_by_label("Search").count() == 0 or not page.get_by_label("Search").is_visible()
     context.close()
+
+
+def test_filters_by_model_scores_and_gates_go_together(page: Any, site: Path) -> None:
+    page.goto((site / "index.html").as_uri())
+    page.get_by_label("Scores").select_option("unsigned")
+    assert set(names(page)) == {"efficient_attention", "raw_attention", "gradient"}
+    page.get_by_label("Model").select_option("minilm")
+    assert names(page) == []
+    assert len(names(page, "sst2")) == 3
+    page.get_by_label("Gates").select_option("failed or incomplete")
+    assert names(page, "sst2") == []
+    page.get_by_label("Model").select_option("all")
+    page.get_by_label("Scores").select_option("all")
+    # the cell without figures is what is left
+    assert page.locator("[data-row]:visible").count() == 1
+    assert "lime" in page.locator(".failures:visible").inner_text()
+
+
+def test_going_back_undoes_a_choice(page: Any, site: Path) -> None:
+    page.goto((site / "index.html").as_uri())
+    page.get_by_label("Family").select_option("gradient")
+    head(page, "p50_ms").get_by_role("button").click()
+    page.go_back()
+    assert len(names(page)) == 3
+    assert head(page, "p50_ms").get_attribute("aria-sort") is None
+    page.go_back()
+    assert len(names(page)) == 6
+    assert page.get_by_label("Family").input_value() == ""
+    page.go_forward()
+    page.go_forward()
+    assert head(page, "p50_ms").get_attribute("aria-sort") == "ascending"
+
+
+def test_columns_are_chosen_with_the_keyboard_and_can_be_shared(page: Any, site: Path) -> None:
+    page.goto((site / "index.html").as_uri())
+    section = page.locator('section[data-task="xor_cues"]')
+    groups = section.locator("tr.groups th:visible").all_inner_texts()
+    page.locator("#chooser summary").press("Enter")
+    for title in ("Comprehensiveness", "Rank", "GFLOPs"):
+        box = page.locator("#columns label").filter(has_text=title).first.locator("input")
+        box.press("Space")
+        assert not box.is_checked()
+    page.keyboard.press("Escape")
+    assert page.evaluate("[document.querySelector('#chooser').open, document.activeElement.tagName]") == [
+        False,
+        "SUMMARY",
+    ]
+    assert not head(page, "comprehensiveness").is_visible()
+    assert not section.locator("td.rank").first.is_visible()
+    assert section.locator("tr.groups th:visible").all_inner_texts() == groups
+    # what stands beneath a heading is still its own
+    wide = section.locator("tr.groups > :visible").evaluate_all("all => all.reduce((sum, c) => sum + c.colSpan, 0)")
+    assert wide == section.locator("thead th[data-key]:visible").count()
+
+    shared = page.url
+    assert "hide=" in shared
+    page.goto("about:blank")
+    page.goto(shared)
+    assert not head(page, "flops").is_visible()
+    assert head(page, "sufficiency").is_visible()
+    page.get_by_role("button", name="Reset").click()
+    assert head(page, "flops").is_visible()
+
+
+def test_the_link_is_copied(page: Any, site: Path) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto((site / "index.html").as_uri())
+    page.get_by_label("Search").fill("occlusion")
+    page.get_by_role("button", name="Copy link").click()
+    page.locator("#said").get_by_text("Link copied.").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    assert page.url.endswith("#q=occlusion")
+
+
+def test_an_address_of_nonsense_does_no_harm(page: Any, site: Path) -> None:
+    page.goto((site / "index.html").as_uri() + "#family=<img>&sort=__proto__.asc&hide=method,constructor,%00&q=%ff")
+    assert page.get_by_label("Family").input_value() == ""
+    page.get_by_role("button", name="Reset").click()
+    assert len(names(page)) == 6
