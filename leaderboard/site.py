@@ -20,6 +20,7 @@ from whybench.leaderboard import (
     dot_plot,
     formatting,
     histogram,
+    history_page,
     matrix_map,
     scatter,
     sparkline,
@@ -43,6 +44,7 @@ from whybench.leaderboard.downloads import board_files, skill_files
 from whybench.leaderboard.example_page import MOST_HEATS, ExamplePage, example_pages
 from whybench.leaderboard.formatting import Slugs
 from whybench.leaderboard.heatmap import ExampleViews, examples
+from whybench.leaderboard.history_page import histories
 from whybench.leaderboard.overview import brief, choices, is_too_large
 from whybench.leaderboard.publish import check, publish
 from whybench.leaderboard.robustness import HELP, TITLE, robustness
@@ -58,6 +60,7 @@ from whybench.leaderboard.versus_page import versus
 ATTENTION = "attention.html"
 TRUST = "truth.html"
 TRADE_OFF = "tradeoff.html"
+HISTORY = "history.html"
 
 _FOLDER = Path(__file__).parent
 
@@ -167,6 +170,7 @@ class _Pages:
             self._sections.append(Section(view, anchor, task.name, href, causal))
         self._usual = [(section.anchor, section.table) for section in self._sections if not section.causal]
         self._tradeoffs = trade_offs(self._usual, self._skills)
+        self._histories = histories(self._usual)
         self._environment = Environment(
             loader=FileSystemLoader(_FOLDER / "templates"),
             autoescape=True,
@@ -199,6 +203,8 @@ class _Pages:
             "tradeoff_title": tradeoff_page.TITLE,
             "head_to_head": next((section.versus for section in self._sections if section.versus), None),
             "versus_title": versus_page.TITLE,
+            "history": HISTORY if self._histories else None,
+            "history_title": history_page.TITLE,
             "unranked": UNRANKED,
             "plot_size": (WIDTH, HEIGHT),
             "dots": dot_plot,
@@ -224,6 +230,8 @@ class _Pages:
             files[TRADE_OFF] = self._page(
                 "tradeoff.html", "", tradeoffs=self._tradeoffs, size=tradeoff_page, notes=said
             )
+        if self._histories:
+            files[HISTORY] = self._page("history.html", "", histories=self._histories, size=history_page)
         files["index.html"] = self._page(
             "index.html",
             "",
@@ -310,9 +318,6 @@ class _Pages:
         ]
         page = self._page("versus.html", "../", v=found, section=section, others=others, size=versus_page)
         return {section.versus: page}
-
-    def _tasks(self) -> list[str]:
-        return list(dict.fromkeys(section.task for section in self._sections))
 
     def _page(self, template: str, root: str, **context: Any) -> bytes:
         text = self._environment.get_template(template).render(root=root, **context)

@@ -79,11 +79,15 @@ class Made:
     dtype: str = "float32"
     device: str = "A processor"
     error: str | None = None
+    source: str | None = None
+    created: str = "2025-11-22T09:00:00+00:00"
 
 
 def spec_of(made: Made, metrics: tuple[str, ...]) -> Spec:
     return Spec(
-        method=MethodSpec(name=made.method, parameters=dict(made.parameters), source=digest(made.method)),
+        method=MethodSpec(
+            name=made.method, parameters=dict(made.parameters), source=digest(made.source or made.method)
+        ),
         task=TaskSpec(
             name=made.task,
             dataset=made.dataset,
@@ -133,7 +137,7 @@ def common_of(made: Made, spec: Spec) -> dict[str, Any]:
             driver=None,
             threads=2,
         ),
-        "created": "2025-11-22T09:00:00+00:00",
+        "created": made.created,
         "seconds": 12.5,
     }
 
