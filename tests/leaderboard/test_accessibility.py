@@ -31,6 +31,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ResultStore:
             make(made, Made(**{**method, "task": task, "examples": 6, "roles": True}))
         references(made, task=task, examples=6)
     make(made, Made(method="spoiled", gates={"batch_invariance": FAILED}, failed={1: "no number"}, examples=6))
+    for source, quality in (("first", 0.1), ("second", 3.0)):
+        make(made, Made(method="versions", source=source, quality=quality, examples=6))
     make(made, Made(method="lime", error="the residual misses the tolerance", examples=6))
     causal_suite(made, examples=6)
     return made
@@ -44,11 +46,13 @@ def pages(store: ResultStore, tmp_path_factory: pytest.TempPathFactory) -> list[
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("whybench.leaderboard.overview.MOST_CELLS", 10)
         brief = build_site(results, failures, tmp_path_factory.mktemp("brief") / "site").parent
+    assert (site / "history.html").is_file()
     folders = [folder for folder in sorted(site.iterdir()) if list(folder.glob("*.html"))]
     return [
         *sorted(site.glob("*.html")),
         *(sorted(folder.glob("*.html"))[0] for folder in folders),
         site / "methods" / "spoiled.html",
+        sorted((site / "examples").rglob("*.html"))[0],
         brief / "index.html",
         next((brief / "boards").iterdir()),
     ]
