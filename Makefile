@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 RESULTS ?= results
 
 .DEFAULT_GOAL := help
-.PHONY: help install leaderboard test wheel-test lint format bench clean
+.PHONY: help install leaderboard test wheel-test lint format bench bench-compare clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -44,6 +44,11 @@ format: $(INSTALLED) ## put the code into ruff's format
 bench: $(INSTALLED) ## time the hot paths with pytest-benchmark
 	$(BIN)/python -m pytest whybench/tests/test_benchmarks.py whybench/tests/test_solver_benchmarks.py \
 		--benchmark-enable --benchmark-only --benchmark-columns=median,iqr,rounds -rPs
+
+# time is compared on one machine, in turns: `make bench-compare BASE=main`
+BASE ?= main
+bench-compare: $(INSTALLED) ## time the hot paths of a revision (BASE=main) and of the working tree, in turns
+	$(BIN)/python scripts/bench_compare.py $(BASE)
 
 clean: ## remove what was built; results stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -10,6 +10,28 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_update_machine_info(machine_info):
+    """What times hang on besides the processor goes into the record of `make bench`."""
+    import torch
+    import transformers
+
+    on_gpu = torch.cuda.is_available()
+    environment = _environment(torch.device("cuda" if on_gpu else "cpu"))
+    machine_info |= {
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "gpu": environment.device if on_gpu else None,
+        "driver": environment.driver,
+    }
+
+
+def _environment(device):
+    from whybench.bench.environment import environment
+
+    return environment(device)
+
+
 @pytest.fixture
 def one_thread():
     """Torch on one thread, also where the environment asks for more: rounding and times are then the same each time."""

@@ -7,41 +7,63 @@ import numpy as np
 import pytest
 import torch
 
-from whybench import load_method
+from whybench import Classifier, load_method
 from whybench.bench.comparison import compare
+from whybench.bench.cost import clock
 from whybench.bench.engine import ForwardEngine
 from whybench.bench.listing import entries
 from whybench.bench.metrics import metrics_named
 from whybench.bench.operators import OPERATORS
+from whybench.bench.regression import compare_folders
 from whybench.bench.scoring import rankings, record_curves
 from whybench.bench.statistics import bootstrap_intervals
+from whybench.bench.store import ResultStore
+from whybench.bench.thresholds import read_thresholds
+from whybench.leaderboard.site import build_site
+from whybench.tasks.builtin import checkpoint
+from whybench.tests import conftest
+from whybench.tests.leaderboard.factory import suite
+
+pytestmark = pytest.mark.benchmark(timer=clock)
+
+
+@pytest.fixture(scope="session")
+def xor_classifier():
+    """The built-in checkpoint, on a GPU where there is one."""
+    return Classifier.from_pretrained(checkpoint("xor_cues"), device="cuda" if torch.cuda.is_available() else "cpu")
 
 
 @pytest.fixture
-def bench(benchmark, xor_classifier):
-    """The benchmark, with torch and device in its record, on one thread, synchronised with a GPU."""
-    benchmark.extra_info |= {
-        "torch": torch.__version__,
-        "device": str(xor_classifier.device),
-    }
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-
-    def run(work, *arguments):
-        def synchronised():
-            answer = work(*arguments)
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            return answer
-
-        return benchmark(synchronised)
-
-    yield run
-    torch.set_num_threads(threads)
+def bench(benchmark, one_thread):
+    """The benchmark, on one thread of the processor."""
+    return benchmark
 
 
-def test_plain_forward(bench, xor_classifier, xor_batch):
-    assert bench(xor_classifier.probabilities, xor_batch).shape == (12, 2)
+@pytest.fixture
+def few(xor_batch):
+    """Some examples: the slowest methods take a second for each."""
+    return xor_batch.select([0, 1, 2, 3])
+
+
+def test_the_timer_waits_for_the_gpu(monkeypatch):
+    waited = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    assert clock() <= clock()
+    assert waited == [0, 1, 0, 1]
+
+
+def test_the_record_names_torch_gpu_and_driver():
+    info = {"node": "x"}
+    conftest.pytest_benchmark_update_machine_info(machine_info=info)
+    assert info["torch"] == torch.__version__
+    assert set(info) == {"node", "torch", "transformers", "gpu", "driver"}
+    assert torch.cuda.is_available() == (info["gpu"] is not None)
+
+
+def test_plain_forward(bench, xor_classifier, few):
+    assert bench(xor_classifier.probabilities, few).shape == (4, 2)
 
 
 # exact Shapley values have no answer for texts of these lengths
@@ -49,9 +71,9 @@ METHODS = [e.name for e in entries("method") if e.fact("family") != "control" an
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_attribute(bench, xor_classifier, xor_batch, name):
+def test_attribute(bench, xor_classifier, few, name):
     method = load_method(name)
-    assert bench(method.attribute, xor_classifier, xor_batch).shape == xor_batch.input_ids.shape
+    assert bench(method.attribute, xor_classifier, few).shape == few.input_ids.shape
 
 
 def curves_of(classifier, batch, engine):
@@ -95,7 +117,7 @@ def trained_rows(xor_classifier, xor_examples):
     batch = xor_classifier.encode([e.text for e in xor_examples[:3]])
     with torch.no_grad():
         record = xor_classifier.attention(batch)
-    return record.weights[0], record.values[0], record.allowed[0]
+    return record.weights[0].cpu(), record.values[0].cpu(), record.allowed[0].cpu()
 
 
 def test_solve(bench, trained_rows):
@@ -141,3 +163,19 @@ def test_compare(bench):
     values = np.random.default_rng(0).beta(2, 5, size=(500, 30)) + np.linspace(0, 0.1, 30)
     found = bench(lambda: compare(values, [str(i) for i in range(30)], higher_is_better=True))
     assert found.resamples == 10_000
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A board of all kinds of rows."""
+    return suite(ResultStore(tmp_path_factory.mktemp("results")))
+
+
+def test_site_build(bench, results, tmp_path):
+    assert bench(lambda: build_site(*results, tmp_path / "site")).is_file()
+
+
+def test_compare_two_folders(bench, results):
+    """Reading two folders, pairing by example, and the intervals."""
+    store = ResultStore(results[0][0].folder.parent.parent)
+    assert len(bench(lambda: compare_folders(store, store, read_thresholds())).cells) == len(results[0])

@@ -18,6 +18,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from whybench.bench.attention import attention_pass, record_of
+from whybench.bench.cost import clock
 from whybench.bench.nullspace import column_basis
 from whybench.methods.efficient_attention import solve
 
@@ -37,7 +38,7 @@ SAMPLE = 96
 
 OSQP_SETTINGS = {"verbose": False, "polishing": True, "eps_abs": 1e-6, "eps_rel": 1e-6, "max_iter": 20_000}
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.benchmark(timer=clock)]
 
 
 def constraints(row, values):

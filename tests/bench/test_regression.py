@@ -27,6 +27,15 @@ from whybench.tests.leaderboard.factory import Made, digest, make
 LIMITS = read_thresholds()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _planted():
+    """Planted values stand alone: no curves that they would follow from are planted with them. Nothing is flushed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("whybench.bench.store.broken", lambda *_: None)
+        patch.setattr("whybench.bench.store._flush", lambda _: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     """Three cells with 200 examples each."""
@@ -70,12 +79,6 @@ def changed(store, root, change=lambda result: {}, values=None, cells=lambda res
         result = result.model_copy(update={"cell": result.spec.cell()})
         new.write(result, examples)
     return new
-
-
-@pytest.fixture(autouse=True)
-def _no_identities(monkeypatch):
-    """Planted values stand alone: the curves that they would follow from are not planted with them."""
-    monkeypatch.setattr("whybench.bench.store.broken", lambda *_: None)
 
 
 def source(result, version="another"):
@@ -514,7 +517,7 @@ def test_exit_codes_and_outputs(base, tmp_path, monkeypatch, capsys):
     assert "xor_cues / lime: unchanged, " in printed
     assert compare(monkeypatch, base.root, worse.root) == 1
     printed = capsys.readouterr().out
-    assert re.search(r"comprehensiveness +0\.\d{3} → +0\.\d{3} +−0\.030 +regression +−0\.030 to −0\.030", printed)
+    assert re.search(r"comprehensiveness +0\.\d{3} +→ +0\.\d{3} +−0\.030 +regression +−0\.030 to −0\.030", printed)
     assert compare(monkeypatch, base.root, worse.root, "--markdown") == 1
     printed = capsys.readouterr().out
     assert printed.startswith("### whybench compare: 3 regressions, 0 improvements in 3 cells.\n\n| cell | figure |")
