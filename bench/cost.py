@@ -56,14 +56,6 @@ def milliseconds(work: Callable[[], Any], device: torch.device) -> tuple[Any, fl
     return answer, (time.perf_counter() - began) * 1000
 
 
-def clock() -> float:
-    """Seconds, once every GPU is done with what it was given: a timer for benchmarks."""
-    if torch.cuda.is_available():
-        for index in range(torch.cuda.device_count()):
-            torch.cuda.synchronize(index)
-    return time.perf_counter()
-
-
 def timer_of(device: torch.device) -> Literal["cuda_event", "perf_counter"]:
     """Name of the clock that `milliseconds` uses on the device."""
     return "cuda_event" if device.type == "cuda" else "perf_counter"

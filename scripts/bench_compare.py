@@ -6,7 +6,7 @@ The base is checked out into a temporary worktree, with the working tree's bench
 sides are asked for the same. Each side has a process, which prepares a benchmark once and waits. They then take turns,
 base, new, new, base, …, so that whatever else the machine does falls on both. A process has its own luck too: how its
 memory lies can cost a fifth. So all of it is done with several pairs of processes. Time is the processor's, of one
-thread, which other work on the machine does not stretch; with a GPU it is the time on the wall, with the GPU waited for.
+thread, which other work on the machine does not stretch; with a GPU it is the time on the wall, once the GPU is done.
 
 Per benchmark the ratio new / base of every turn is taken, and their median. Its interval is between two of the ordered
 ratios, by the binomial distribution, and so asks nothing of how noise is distributed; at 1 − 0.05/m for m benchmarks,
@@ -36,8 +36,8 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parent.parent
 WORKER = Path(__file__).with_name("bench_worker.py")
 # the suite of both sides, and what it is made with
-SUITE = ("tests/test_benchmarks.py", "tests/test_solver_benchmarks.py")
-SHARED = ("tests/conftest.py",)
+SUITE = ("tests/test_benchmarks.py",)
+SHARED = ("tests/conftest.py", "tests/timer.py")
 ALPHA = 0.05
 LEAST_SECONDS = 0.02
 LEAST_TURNS = 6

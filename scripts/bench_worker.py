@@ -90,11 +90,16 @@ class Worker:
 
     def __init__(self, only: set[str] | None) -> None:
         self._parent, self._only = Parent(), only
+        self._broken = False
 
     @pytest.fixture
     def benchmark(self, request: pytest.FixtureRequest) -> Iterator[Turns]:
         """The fixture that benchmarks ask for."""
         yield Turns(self._parent, request.node.name)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A file that cannot be imported."""
+        self._broken = self._broken or report.failed
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """The marker that pytest-benchmark would know; what it asks for is the parent's affair."""
@@ -109,7 +114,9 @@ class Worker:
         ]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Say what there is, and whose code it is."""
+        """Say what there is, and whose code it is; after an error pytest ends by itself, and has said why."""
+        if self._broken:
+            return
         import whybench
 
         path = str(Path(whybench.__file__ or "").resolve())

@@ -137,6 +137,7 @@ def test_a_side_that_imports_other_code_is_an_error(script, tmp_path):
     (root / "whybench" / "__init__.py").write_text(f"__file__ = {str(elsewhere / 'whybench' / '__init__.py')!r}\n")
     with pytest.raises(script.CompareError, match="the base imports"):
         script.compare(root, elsewhere, ["test_b.py"], 2, 1)
+    (root / "whybench" / "__init__.py").write_text("")
     (root / "test_b.py").write_text("import nowhere_to_be_found\n")
     with pytest.raises(script.CompareError, match="nowhere_to_be_found"):
         script.compare(root, elsewhere, ["test_b.py"], 2, 1)
@@ -153,6 +154,8 @@ def test_exit_codes(script, monkeypatch, capsys, tmp_path):
     git(repository, "add", ".")
     git(repository, "commit", "--quiet", "-m", "one")
     monkeypatch.setattr(script, "REPOSITORY", repository)
+    take = script.checkout
+    monkeypatch.setattr(script, "checkout", lambda revision: take(revision, repository))
     for ratios, left_out, code in (
         ([1.4] * 18, {}, 1),
         ([1.0] * 18, {}, 0),
@@ -161,9 +164,6 @@ def test_exit_codes(script, monkeypatch, capsys, tmp_path):
         (None, {}, 3),
     ):
         found = [] if ratios is None else [timing(script, ratios)]
-        monkeypatch.setattr(script, "checkout", lambda revision, take=script.checkout: take(revision, repository))
         monkeypatch.setattr(script, "compare", lambda *_, found=found, left_out=left_out: (found, left_out))
         assert script.main(["HEAD", "--markdown", str(tmp_path / "x.md")]) == code
-    assert (tmp_path / "x.md").read_text() == capsys.readouterr().out.rpartition("| benchmark")[1] + (
-        tmp_path / "x.md"
-    ).read_text().removeprefix("| benchmark")
+    assert capsys.readouterr().out.endswith((tmp_path / "x.md").read_text())

@@ -1,6 +1,7 @@
 """The hot paths, for ``make bench``; as plain tests they only check that they run.
 
-Compare medians within one run, never seconds across machines: `test_plain_forward` is the unit.
+Compare medians within one run, never seconds across machines: `test_plain_forward` is the unit. ``make bench-compare``
+runs this file on older code as well: what is new is imported in the benchmark that needs it.
 """
 
 import numpy as np
@@ -9,20 +10,18 @@ import torch
 
 from whybench import Classifier, load_method
 from whybench.bench.comparison import compare
-from whybench.bench.cost import clock
 from whybench.bench.engine import ForwardEngine
 from whybench.bench.listing import entries
 from whybench.bench.metrics import metrics_named
 from whybench.bench.operators import OPERATORS
-from whybench.bench.regression import compare_folders
 from whybench.bench.scoring import rankings, record_curves
 from whybench.bench.statistics import bootstrap_intervals
 from whybench.bench.store import ResultStore
-from whybench.bench.thresholds import read_thresholds
 from whybench.leaderboard.site import build_site
 from whybench.tasks.builtin import checkpoint
 from whybench.tests import conftest
 from whybench.tests.leaderboard.factory import suite
+from whybench.tests.timer import clock
 
 pytestmark = pytest.mark.benchmark(timer=clock)
 
@@ -177,5 +176,8 @@ def test_site_build(bench, results, tmp_path):
 
 def test_compare_two_folders(bench, results):
     """Reading two folders, pairing by example, and the intervals."""
+    from whybench.bench.regression import compare_folders
+    from whybench.bench.thresholds import read_thresholds
+
     store = ResultStore(results[0][0].folder.parent.parent)
     assert len(bench(lambda: compare_folders(store, store, read_thresholds())).cells) == len(results[0])

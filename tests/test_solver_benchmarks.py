@@ -18,9 +18,9 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from whybench.bench.attention import attention_pass, record_of
-from whybench.bench.cost import clock
 from whybench.bench.nullspace import column_basis
 from whybench.methods.efficient_attention import solve
+from whybench.tests.timer import clock
 
 SHARED = Path(os.environ.get("WHYBENCH_SHARED", "../shared"))
 

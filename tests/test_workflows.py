@@ -1,0 +1,87 @@
+"""What the workflows promise: no secrets, no more rights than needed, no text of others in a shell."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / ".github" / "workflows"
+PATHS = sorted(FOLDER.glob("*.yml")) if FOLDER.is_dir() else []
+
+pytestmark = pytest.mark.skipif(not PATHS, reason=".github/ is not part of the wheel")
+
+
+def read(path):
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    # YAML 1.1 takes the key `on` for true
+    return data | {"on": data.pop(True)}
+
+
+def steps(workflow):
+    return [step for job in workflow["jobs"].values() for step in job["steps"]]
+
+
+def test_the_workflows_are_these():
+    assert [path.name for path in PATHS] == ["ci.yml", "compare.yml", "pages.yml"]
+    assert not list(FOLDER.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
+def test_no_secrets_and_no_rights_beyond_reading(path):
+    text, workflow = path.read_text(encoding="utf-8"), read(path)
+    assert not re.search(r"secrets|github\.token|GITHUB_TOKEN", text)
+    assert set(workflow["on"]) <= {"push", "pull_request"}
+    assert "pull_request_target" not in text
+    assert "workflow_run" not in text
+    assert workflow["permissions"] == {"contents": "read"}
+    for name, job in workflow["jobs"].items():
+        if "permissions" in job:
+            # only what is pushed to main, never a pull request
+            assert set(workflow["on"]) == {"push"}, name
+            assert job["permissions"] == {"pages": "write", "id-token": "write"}
+            assert not any("run" in step for step in job["steps"])
+        assert job["timeout-minutes"] <= 120
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
+def test_actions_are_githubs_own_and_have_full_versions(path):
+    for step in steps(read(path)):
+        assert ("uses" in step) != ("run" in step)
+        if "uses" in step:
+            assert re.fullmatch(r"actions/[a-z-]+@v\d+\.\d+\.\d+", step["uses"]), step["uses"]
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
+def test_no_text_of_others_reaches_a_shell(path):
+    workflow = read(path)
+    for step in steps(workflow):
+        assert "${{" not in step.get("run", ""), step
+    # a commit's digest is not chosen by anybody
+    values = [*workflow.get("env", {}).values(), *(v for s in steps(workflow) for v in s.get("env", {}).values())]
+    assert set(values) <= {"${{ github.event.pull_request.base.sha }}"}
+
+
+def test_they_run_on_pull_requests_and_publish_from_main():
+    ci, compare, pages = map(read, PATHS)
+    assert "pull_request" in ci["on"]
+    assert set(compare["on"]) == {"pull_request"}
+    assert pages["on"] == {"push": {"branches": ["main"]}}
+    assert {"lint", "test", "wheel"} == set(ci["jobs"])
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
+def test_what_they_call_exists(path):
+    from whybench.bench.cli import app
+
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands}
+    for step in steps(read(path)):
+        run = step.get("run", "")
+        assert set(re.findall(r"\bmake ([a-z-]+)", run)) <= set(targets)
+        assert set(re.findall(r"(?:-m |bin/)whybench ([a-z]+)", run)) <= commands
+        for script in re.findall(r"scripts/\w+\.py", run):
+            assert (ROOT / script).is_file()
