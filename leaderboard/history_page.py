@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
+from whybench.bench.comparison import compare
 from whybench.bench.schema import Environment, Result
 from whybench.leaderboard.axis import Axis, linear, logarithmic
 from whybench.leaderboard.columns import numbers
 from whybench.leaderboard.formatting import interval, number, significant
-from whybench.leaderboard.ranks import compared
 from whybench.leaderboard.tables import Column, Row, Table
 
 TITLE = "What changed?"
@@ -155,11 +157,10 @@ def _figures(column: Column, rows: Sequence[Row]) -> Track | None:
 def _step(column: Column, before: Row, after: Row, x: float) -> Step | None:
     """The step by the paired interval over the examples that both versions have a figure of."""
     old, new = (numbers(row.stored, column.key) if column.key in row.result.figures else {} for row in (before, after))
-    both = old.keys() & new.keys()
-    if not both:
+    pair = np.array([[new[one], old[one]] for one in new if one in old])
+    if not len(pair):
         return None
-    pair = [{one: value for one, value in figures.items() if one in both} for figures in (new, old)]
-    found = compared(pair, ("new", "old"), higher_is_better=column.better == "higher")
+    found = compare(pair, ("new", "old"), higher_is_better=column.better == "higher")
     change = float(found.differences[0, 1])
     low, high = (float(end) for end in found.difference_intervals[:, 0, 1])
     if abs(change) < LEAST_CHANGE or low <= 0 <= high:
