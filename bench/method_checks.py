@@ -107,13 +107,17 @@ def answers(subject: Subject, found: Found) -> None:
         rows = [row for i, row in enumerate(trial.batch.unit_scores(scores)) if i in good and len(row) > 1]
         if rows and all(bool((row == row[0]).all()) for row in rows):
             return "all units of a text have the same score, in every text."
+        lowest.append(min((float(row.min()) for row in rows), default=0.0))
         without[trial.model] = [int(trial.batch.unit_counts()[i]) for i in trial.failed]
         reasons.update(trial.failed.values())
         return None
 
     without: dict[str, list[int]] = {}
     reasons: set[str] = set()
+    lowest: list[float] = []
     subject.each(found, look)
+    if subject.method.signed and lowest and min(lowest) >= 0:
+        found.warn("The class says signed = True, and no score is below 0.")
     for lacking in {tuple(units) for units in without.values() if units}:
         there = [model for model, units in without.items() if tuple(units) == lacking]
         found.warn(f"{listed(there)}: no scores for texts of {', '.join(map(str, lacking))} units.")

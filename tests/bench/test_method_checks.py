@@ -164,6 +164,15 @@ def test_a_method_without_any_answer_fails_one_with_some_does_not(every, fails):
     assert bool(found.failures) == fails
 
 
+def test_a_sign_that_is_never_used_is_said(tmp_path):
+    path = tmp_path / "good.py"
+    path.write_text(textwrap.dedent(GOOD).format("pass").replace('"gradient", False', '"gradient", True'))
+    report = check_method(str(path), models=("bert", "gpt2"), trained=False)
+    found = next(finding for finding in report.findings if finding.check == "answers")
+    assert (found.status, found.reason) == ("warned", "The class says signed = True, and no score is below 0.")
+    assert statuses(check_method("gradient_x_input", models=("bert",), trained=False))["answers"] == "passed"
+
+
 def test_what_could_not_be_tried_is_not_passed():
     subject = Subject(Silent(), models=("bert",), trained=False)
     for name in ("lengths", "pairs", "precision"):
