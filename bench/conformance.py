@@ -193,5 +193,7 @@ def _written(value: Any) -> str:
 
 
 def escaped(text: str) -> str:
-    """As Markdown that shows just these characters."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~@])", r"\\\1", text.replace("&", "&amp;"))
+    """As Markdown that shows just these characters, and calls nobody."""
+    shown = re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", text.replace("&", "&amp;"))
+    # a backslash does not keep GitHub from sending word to whom an @ names
+    return shown.replace("@", "@&#8203;")

@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from whybench.bench.conformance import Finding, Found, Report
+from whybench.bench.conformance import Finding, Found, Report, escaped
 
 HOSTILE = "[red]x[/red] | <b>`a`</b> \x1b[31m\u202e\nnext :smile: & *y*"
 
@@ -69,6 +69,10 @@ def test_markdown_shows_the_same_characters(report):
     assert "&amp; \\*y\\*" in row
     assert "\x1b" not in report.to_markdown()
     assert lines[0].startswith("### \\[red\\]x")
+
+
+def test_markdown_calls_nobody():
+    assert escaped("\\@someone #1 & me") == "\\\\@&#8203;someone \\#1 &amp; me"
 
 
 def test_json(report):
