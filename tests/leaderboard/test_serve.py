@@ -1,8 +1,12 @@
 """The site on localhost."""
 
 import http.client
+import signal
+import subprocess
+import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,3 +129,17 @@ def test_results_that_are_not_there_are_an_error_at_the_start(tmp_path: Path) ->
     server = SiteServer(lambda: build_site(store.read_all(), [], tmp_path / "site"), [store.root], tmp_path / "site")
     with pytest.raises(StoreError, match="no results folder"):
         server.run()
+
+
+def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path / "results")
+    make(store, Made(examples=4))
+    words = ["-m", "whybench.bench.cli", "leaderboard", "--results", str(store.root), "--serve", "--port", "0"]
+    with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True) as running:
+        lines = iter(running.stdout.readline, "")
+        address = next(line for line in lines if line.startswith("built at ")).split()[-1]
+        with urllib.request.urlopen(address, timeout=20) as found:
+            assert b"occlusion" in found.read()
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=20) == 0
+        assert next(lines) == "stopped\n"
