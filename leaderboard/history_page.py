@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 
-from whybench.bench.comparison import compare
-from whybench.bench.schema import Environment, Result
+from whybench.bench.matching import identity
+from whybench.bench.paired import score_intervals
+from whybench.bench.thresholds import Thresholds, read_thresholds
 from whybench.leaderboard.axis import Axis, linear, logarithmic
 from whybench.leaderboard.columns import numbers
 from whybench.leaderboard.formatting import interval, number, significant
@@ -18,13 +20,10 @@ from whybench.leaderboard.tables import Column, Row, Table
 TITLE = "What changed?"
 WIDTH, HEIGHT = 400, 150
 LEFT, RIGHT, TOP, BOTTOM = 46, 16, 14, 32
-# a smaller change of a mean is no step, however sure it is
-LEAST_CHANGE = 0.01
-# one run says nothing of how times stray: a smaller factor is no step
-LEAST_FACTOR = 1.5
-
 Verdict = Literal["better", "worse"]
-COST = Column("forward_equivalents", "Forward equivalents", "Cost", "lower", "time over that of a plain forward pass")
+FLOPS = Column("flops", "GFLOPs", "Cost", "lower", "10⁹ floating-point operations per example, counted")
+# one run says nothing of how times stray: they are drawn, and no step is marked
+TIME = Column("forward_equivalents", "Forward equivalents", "Cost", "lower", "time over that of a plain forward pass")
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class History:
         table: The board.
         anchor: The board's name within pages.
         versions: Rows of the board, the oldest first.
-        tracks: Its leading figures and its cost.
+        tracks: Its leading figures and its costs.
     """
 
     label: str
@@ -110,32 +109,41 @@ def histories(tables: Sequence[tuple[str, Table]]) -> list[History]:
     Args:
         tables: Boards of faithfulness with their names within pages.
     """
-    found = []
+    by_anchor = dict(tables)
+    groups: dict[tuple[str, str], dict[str, Row]] = {}
     for anchor, table in tables:
-        groups: dict[str, list[Row]] = {}
         for row in table.rows:
-            groups.setdefault(_key(row.result), []).append(row)
-        for rows in groups.values():
-            if len(rows) > 1:
-                rows.sort(key=lambda row: (row.result.created, row.result.cell))
-                found.append(_history(anchor, table, rows))
+            versions = groups.setdefault((anchor, identity(row.result.spec)), {})
+            # of one version that was scored with several sets of metrics the fullest counts
+            source = row.result.spec.method.source
+            if source not in versions or len(row.result.figures) > len(versions[source].result.figures):
+                versions[source] = row
+    several = {key: list(versions.values()) for key, versions in groups.items() if len(versions) > 1}
+    for rows in several.values():
+        rows.sort(key=lambda row: (row.result.created, row.result.cell))
+    # every step of every figure is tested, and the intervals hold for all of them together
+    leading = {key: _leading(by_anchor[key[0]]) for key in several}
+    tests = sum((len(rows) - 1) * len(leading[key]) for key, rows in several.items())
+    thresholds = read_thresholds()
+    found = []
+    for key, rows in several.items():
+        tracks = [_figures(column, rows, thresholds, tests) for column in leading[key]]
+        tracks += [_costs(column, rows, thresholds) for column in (FLOPS, TIME)]
+        drawn = tuple(track for track in tracks if track is not None)
+        found.append(History(rows[0].result.label, by_anchor[key[0]], key[0], tuple(rows), drawn))
     return found
 
 
-def _key(result: Result) -> str:
-    spec = result.spec
-    method = spec.method.model_copy(update={"source": "0" * 64})
-    return spec.model_copy(update={"method": method}).model_dump_json()
+def _leading(table: Table) -> list[Column]:
+    """The first figure of every group that has a better end."""
+    found: dict[str, Column] = {}
+    for column in table.figures:
+        if column.better:
+            found.setdefault(column.group, column)
+    return list(found.values())
 
 
-def _history(anchor: str, table: Table, rows: Sequence[Row]) -> History:
-    # the first figure of every group that has a better end
-    leading = {column.group: column for column in reversed(table.figures) if column.better}
-    tracks = [*(_figures(column, rows) for column in reversed(leading.values())), _costs(rows)]
-    return History(rows[0].result.label, table, anchor, tuple(rows), tuple(t for t in tracks if t is not None))
-
-
-def _figures(column: Column, rows: Sequence[Row]) -> Track | None:
+def _figures(column: Column, rows: Sequence[Row], thresholds: Thresholds, tests: int) -> Track | None:
     figures = [row.result.figures.get(column.key) for row in rows]
     known = [figure for figure in figures if figure is not None]
     if not known:
@@ -150,57 +158,61 @@ def _figures(column: Column, rows: Sequence[Row]) -> Track | None:
         place = _place(i, len(rows))
         marks.append(Mark(text, place, y.place(figure.mean), y.place(figure.low), y.place(figure.high)))
     steps: list[Step | None] = [None]
-    steps += [_step(column, rows[i], rows[i + 1], _place(i + 0.5, len(rows))) for i in range(len(rows) - 1)]
+    for i in range(len(rows) - 1):
+        x = _place(i + 0.5, len(rows))
+        steps.append(_step(column, rows[i], rows[i + 1], x, thresholds.scores[column.key], tests))
     return Track(column, tuple(marks), tuple(steps), y, _line(marks))
 
 
-def _step(column: Column, before: Row, after: Row, x: float) -> Step | None:
+def _step(column: Column, before: Row, after: Row, x: float, least: float, tests: int) -> Step | None:
     """The step by the paired interval over the examples that both versions have a figure of."""
-    old, new = (numbers(row.stored, column.key) if column.key in row.result.figures else {} for row in (before, after))
-    pair = np.array([[new[one], old[one]] for one in new if one in old])
-    if not len(pair):
+    if any(column.key not in row.result.figures for row in (before, after)):
         return None
-    found = compare(pair, ("new", "old"), higher_is_better=column.better == "higher")
-    change = float(found.differences[0, 1])
-    low, high = (float(end) for end in found.difference_intervals[:, 0, 1])
-    if abs(change) < LEAST_CHANGE or low <= 0 <= high:
+    old, new = (numbers(row.stored, column.key) for row in (before, after))
+    both = [one for one in old if one in new]
+    if not both:
+        return None
+    means, halves = score_intervals(np.array([[new[one] - old[one]] for one in both]), tests)
+    change, half = float(means[0]), float(halves[0])
+    # a change of just the threshold must not hang on how its difference was rounded
+    if abs(change) < least * (1 - 1e-9) or abs(change) <= half:
         return None
     verdict: Verdict = "better" if (change > 0) == (column.better == "higher") else "worse"
     sign = "+" if change > 0 else ""
-    return Step(verdict, f"{sign}{number(change)} ({interval(low, high)}), {verdict}", x)
+    return Step(verdict, f"{sign}{number(change)} ({interval(change - half, change + half)}), {verdict}", x)
 
 
-def _costs(rows: Sequence[Row]) -> Track | None:
-    costs = [None if row.result.cost is None else row.result.cost.forward_equivalents for row in rows]
-    known = [cost for cost in costs if cost is not None]
-    if not known:
+def _costs(column: Column, rows: Sequence[Row], thresholds: Thresholds) -> Track | None:
+    unit = 1e9 if column is FLOPS else 1.0
+    costs = [row.result.cost for row in rows]
+    values = [None if cost is None else getattr(cost, column.key) / unit for cost in costs]
+    known = [value for value in values if value is not None]
+    if not known or not any(known):
         return None
     y = logarithmic(known, HEIGHT - BOTTOM, TOP, ticks=3)
     marks: list[Mark | None] = []
-    for i, cost in enumerate(costs):
-        if cost is None:
+    for i, value in enumerate(values):
+        if value is None:
             marks.append(None)
         else:
-            place = y.place(cost)
-            marks.append(Mark(f"{significant(cost)}×", _place(i, len(rows)), place, place, place))
-    steps: list[Step | None] = [None]
-    for i in range(len(rows) - 1):
-        old, new = costs[i], costs[i + 1]
-        same = _machine(rows[i].result.environment) == _machine(rows[i + 1].result.environment)
-        steps.append(_factor(old, new, _place(i + 0.5, len(rows))) if old and new and same else None)
-    return Track(COST, tuple(marks), tuple(steps), y, _line(marks))
+            text = f"{significant(value)}×" if column is TIME else significant(value)
+            place = y.place(value)
+            marks.append(Mark(text, _place(i, len(rows)), place, place, place))
+    steps: list[Step | None] = [None] * len(rows)
+    if column.key in thresholds.counts:
+        for i, (old, new) in enumerate(pairwise(values)):
+            if old and new:
+                steps[i + 1] = _factor(old, new, thresholds.counts[column.key], _place(i + 0.5, len(rows)))
+    return Track(column, tuple(marks), tuple(steps), y, _line(marks))
 
 
-def _machine(environment: Environment) -> tuple[str | int | None, ...]:
-    return (environment.device, environment.driver, environment.torch, environment.transformers, environment.threads)
-
-
-def _factor(old: float, new: float, x: float) -> Step | None:
+def _factor(old: float, new: float, least: float, x: float) -> Step | None:
+    """The step of an exact count, which has no noise."""
     factor = new / old
-    if 1 / LEAST_FACTOR < factor < LEAST_FACTOR:
+    if 1 / least < factor < least:
         return None
     verdict: Verdict = "better" if factor < 1 else "worse"
-    return Step(verdict, f"{significant(factor)} times the cost, {verdict}", x)
+    return Step(verdict, f"× {significant(factor)}, {verdict}", x)
 
 
 def _place(index: float, of: int) -> float:

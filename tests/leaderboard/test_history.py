@@ -1,12 +1,15 @@
 """Versions of a method: what counts as one, their order, and which steps are marked."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from whybench.bench.comparison import compare
+from whybench.bench.paired import score_intervals
 from whybench.bench.store import ResultStore
+from whybench.bench.thresholds import read_thresholds
+from whybench.leaderboard import formatting
 from whybench.leaderboard.boards import boards
 from whybench.leaderboard.columns import numbers
 from whybench.leaderboard.history_page import History, histories
@@ -51,33 +54,36 @@ def test_a_step_needs_size_and_an_interval_without_zero(store: ResultStore) -> N
     # the same scores twice, then far worse ones, then the first again
     assert [step and step.verdict for step in track.steps] == [None, None, "worse", "better"]
     old, new = (np.array(list(numbers(row.stored, "comprehensiveness").values())) for row in history.versions[1:3])
-    expected = compare(np.column_stack((new, old)), ["new", "old"], higher_is_better=True)
+    # three steps of every figure are tested
+    means, halves = score_intervals((new - old)[:, None], 3 * (len(history.tracks) - 2))
+    ends = formatting.interval(means[0] - halves[0], means[0] + halves[0])
     assert track.steps[2] is not None
-    assert track.steps[2].text.startswith(f"{expected.differences[0, 1]:.3f}".replace("-", "−"))
+    assert track.steps[2].text == f"{formatting.number(means[0])} ({ends}), worse"
     assert track.steps[2].x == pytest.approx((track.marks[1].x + track.marks[2].x) / 2)  # type: ignore[union-attr]
 
 
-def test_a_small_change_is_no_step(store: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    from whybench.leaderboard import history_page
-
+def test_a_change_below_the_threshold_of_compare_is_no_step(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     version(store, 1, "a", quality=3.0)
     version(store, 2, "b", quality=0.1)
-    monkeypatch.setattr(history_page, "LEAST_CHANGE", 10.0)
-    assert all(step is None for track in found(store)[0].tracks[:-1] for step in track.steps)
+    thresholds = read_thresholds()
+    high = replace(thresholds, scores=dict.fromkeys(thresholds.scores, 10.0))
+    assert any(step for track in found(store)[0].tracks for step in track.steps)
+    monkeypatch.setattr("whybench.leaderboard.history_page.read_thresholds", lambda: high)
+    assert not any(step for track in found(store)[0].tracks for step in track.steps)
 
 
-@pytest.mark.parametrize(
-    ("milliseconds", "device", "verdict"),
-    [(10.0, "A processor", "worse"), (1.2, "A processor", None), (0.1, "A processor", "better"), (10.0, "Other", None)],
-)
-def test_cost_counts_by_its_factor_in_the_same_environment(
-    store: ResultStore, milliseconds: float, device: str, verdict: str | None
+@pytest.mark.parametrize(("passes", "verdict"), [(20.0, "worse"), (10.2, None), (5.0, "better")])
+def test_counts_have_steps_by_their_factor_and_times_have_none(
+    store: ResultStore, passes: float, verdict: str | None
 ) -> None:
-    version(store, 1, "a")
-    version(store, 2, "b", milliseconds=milliseconds, device=device)
-    track = found(store)[0].tracks[-1]
-    assert track.column.key == "forward_equivalents"
-    assert [step and step.verdict for step in track.steps] == [None, verdict]
+    version(store, 1, "a", passes=(10.0, 0.0))
+    version(store, 2, "b", passes=(passes, 0.0), milliseconds=50.0)
+    counts, times = found(store)[0].tracks[-2:]
+    assert (counts.column.key, times.column.key) == ("flops", "forward_equivalents")
+    assert [step and step.verdict for step in counts.steps] == [None, verdict]
+    assert times.steps == (None, None)
 
 
 def test_the_page_has_every_version_and_its_steps(store: ResultStore, tmp_path: Path) -> None:
@@ -102,3 +108,17 @@ def test_one_version_of_everything_has_no_such_page(store: ResultStore, tmp_path
     make(store, Made())
     build_site(store.read_all(), [], tmp_path / "site")
     assert not (tmp_path / "site/history.html").exists()
+
+
+def test_one_source_with_two_sets_of_metrics_is_one_version(store: ResultStore) -> None:
+    version(store, 1, "a")
+    version(store, 2, "b")
+    (board,) = boards(store.read_all(), [])
+    view = table(board)
+    first = view.methods[0]
+    figures = dict(list(first.result.figures.items())[:1])
+    spec = first.result.spec.model_copy(update={"metrics": tuple(figures)})
+    part = first.result.model_copy(update={"figures": figures, "spec": spec})
+    doubled = replace(view, methods=(replace(first, stored=replace(first.stored, result=part)), *view.methods))
+    (history,) = histories([("a", doubled)])
+    assert [len(row.result.figures) for row in history.versions] == [len(first.result.figures)] * 2
