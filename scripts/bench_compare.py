@@ -111,9 +111,7 @@ def least_turns(tests: int) -> int:
 class Side:
     """The process that runs one checkout's benchmarks."""
 
-    def __init__(
-        self, name: str, root: Path, suite: Sequence[str], only: Sequence[str] | None, options: Sequence[str]
-    ) -> None:
+    def __init__(self, name: str, root: Path, suite: Sequence[str], options: Sequence[str]) -> None:
         self.name, self.root = name, root
         hear, self._tell = os.pipe()
         self._hear, say = os.pipe()
@@ -123,13 +121,14 @@ class Side:
             **{key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")},
             "PYTHONPATH": str(root),
             "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "OMP_NUM_THREADS": "1",
             "WHYBENCH_BENCH_WAIT": str(hear),
             "WHYBENCH_BENCH_SAY": str(say),
         }
-        pytest_options = ["-q", "-p", "no:benchmark", "-p", "no:cacheprovider", "-o", "addopts=", *options]
+        pytest_options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", *options]
         self._process = subprocess.Popen(
-            [sys.executable, str(WORKER), json.dumps(only), *pytest_options, *suite],
+            [sys.executable, str(WORKER), *pytest_options, *suite],
             cwd=root,
             env=environment,
             pass_fds=(hear, say),
@@ -236,30 +235,21 @@ def compare(
         The timings, and the names of benchmarks without one, each with the reason; those that fail on the second
         side alone have a reason that begins with ``fails``.
     """
-    lists = []
-    for name, root in (("base", base), ("working tree", new)):
-        side = Side(name, root, suite, None, options)
-        try:
-            lists.append(side.collected())
-            side.tell({"stop": True})
-        finally:
-            side.stop()
-    common = [name for name in lists[1] if name in lists[0]]
-    left_out = dict.fromkeys(set(lists[0]) ^ set(lists[1]), "only in one of the two")
-    if not common:
-        return [], left_out
-    turns = max(turns, least_turns(len(common)))
     taken: dict[str, list[list[tuple[float, float]]]] = {}
+    left_out: dict[str, str] = {}
     for start in range(starts):
         sides: list[Side] = []
         try:
             for name, root in (("base", base), ("working tree", new)):
-                sides.append(Side(name, root, suite, common, options))
+                sides.append(Side(name, root, suite, options))
+            lists = [side.collected() for side in sides]
+            common = [name for name in lists[1] if name in lists[0]]
+            left_out |= dict.fromkeys(set(lists[0]) ^ set(lists[1]), "only in one of the two")
             for side in sides:
-                side.collected()
-                side.tell({"go": True})
+                side.tell({"only": common})
+            each = math.ceil(max(turns, least_turns(max(1, len(common)))) / starts)
             for name in common:
-                found = _in_turns(sides, math.ceil(turns / starts))
+                found = _in_turns(sides, each)
                 if isinstance(found, str):
                     left_out[name] = found
                 else:

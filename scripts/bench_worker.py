@@ -88,8 +88,8 @@ class Parent:
 class Worker:
     """The plugin."""
 
-    def __init__(self, only: set[str] | None) -> None:
-        self._parent, self._only = Parent(), only
+    def __init__(self) -> None:
+        self._parent = Parent()
         self._broken = False
 
     @pytest.fixture
@@ -106,12 +106,8 @@ class Worker:
         config.addinivalue_line("markers", "benchmark: options of pytest-benchmark")
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Only what is a benchmark, and what the other side has too."""
-        items[:] = [
-            item
-            for item in items
-            if "benchmark" in getattr(item, "fixturenames", ()) and (self._only is None or item.name in self._only)
-        ]
+        """Only what is a benchmark."""
+        items[:] = [item for item in items if "benchmark" in getattr(item, "fixturenames", ())]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Say what there is, and whose code it is; after an error pytest ends by itself, and has said why."""
@@ -121,8 +117,9 @@ class Worker:
 
         path = str(Path(whybench.__file__ or "").resolve())
         self._parent.say({"collected": [item.name for item in session.items], "package": path})
-        if self._parent.hear().get("stop"):
-            pytest.exit("told to", returncode=0)
+        # the parent says what both sides have
+        only = set(self._parent.hear()["only"])
+        session.items[:] = [item for item in session.items if item.name in only]
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """The test is over, whatever came of it."""
@@ -140,5 +137,4 @@ class Worker:
 
 
 if __name__ == "__main__":
-    only = json.loads(sys.argv[1])
-    raise SystemExit(pytest.main(sys.argv[2:], plugins=[Worker(None if only is None else set(only))]))
+    raise SystemExit(pytest.main(sys.argv[1:], plugins=[Worker()]))
