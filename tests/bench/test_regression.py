@@ -570,3 +570,40 @@ def test_a_headline_of_nothing(tmp_path):
     found = compare_folders(*(ResultStore(tmp_path) for _ in range(2)), LIMITS)
     assert headline(found).startswith("Nothing to compare")
     assert to_markdown(found).count("\n") == 2
+
+
+VERSION = """
+from whybench import Method
+
+
+class Probe(Method):
+    \"\"\"Removes one word after the other.\"\"\"
+
+    name, family, signed = "probe", "perturbation", True
+
+    def attribute(self, classifier, batch):
+        from whybench import load_method
+
+        scores = load_method("occlusion").attribute(classifier, batch)
+        {burn}
+        return {scores}
+"""
+BURN = "[classifier.probabilities(batch) for _ in range(12)]"
+
+
+def test_two_runs_of_a_method_whose_code_changed(tmp_path, monkeypatch, capsys):
+    """As a user does it: one file before and after an edit that burns forward passes and turns the scores round."""
+    monkeypatch.chdir(tmp_path)
+    for version, burn, scores in (("base", "", "scores"), ("new", BURN, "-scores")):
+        (tmp_path / "probe.py").write_text(VERSION.format(burn=burn, scores=scores))
+        options = ["--limit", "24", "--device", "cpu", "--wandb", "disabled", "--results", version]
+        monkeypatch.setattr(sys, "argv", ["whybench", "run", "--task", "xor_cues", "--method", "probe.py", *options])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        assert not stopped.value.code
+    capsys.readouterr()
+    assert compare(monkeypatch, "base", "new", "--json") == 1
+    (cell,) = json.loads(capsys.readouterr().out)["cells"]
+    worse = {change["name"] for change in cell["changes"] if change["verdict"] == "regression"}
+    assert {"forward_passes", "flops", "comprehensiveness", "average_precision"} <= worse
+    assert compare(monkeypatch, "base", "base") == 0
