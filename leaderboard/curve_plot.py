@@ -110,21 +110,43 @@ def plot(stored: StoredResult, references: Sequence[StoredResult], curves: MeanC
 
 def _mean(table: pa.Table, name: str, units: Sequence[int | None]) -> Curve:
     sizes, heights = lists(table, f"{name}_k"), lists(table, f"{name}_p")
-    # outside the recorded sizes nothing is known, and nothing is drawn
     curves = [
-        np.interp(GRID * n, k, p, left=np.nan, right=np.nan)
+        (n, k, p)
         for n, k, p in zip(units, sizes, heights, strict=True)
         if n and k is not None and p is not None and len(k)
     ]
     nothing = np.full(len(GRID), np.nan)
     if not curves:
         return Curve(nothing, nothing, nothing)
-    values = np.array(curves)
+    values = _on_grid(*zip(*curves, strict=True))
     low, high = nothing.copy(), nothing.copy()
     known = np.isfinite(values).all(axis=0)
     if known.any():
         low[known], high[known] = bootstrap_intervals(values[:, known], resamples=BAND_RESAMPLES)
     return Curve(values.mean(axis=0), low, high)
+
+
+def _on_grid(
+    units: Sequence[int], sizes: Sequence[NDArray[np.float64]], heights: Sequence[NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Curves straight between recorded sizes, ``[curves, grid]``, all at once.
+
+    Outside the recorded sizes nothing is known, and nothing is drawn.
+    """
+    n = np.array(units, dtype=np.float64)[:, None]
+    counts = np.array([len(k) for k in sizes])
+    first = np.cumsum(counts) - counts
+    k, p = np.concatenate(sizes), np.concatenate(heights)
+    places = GRID * n
+    # one curve behind the other, so that one search finds the places of all
+    behind = np.cumsum(n[:, 0] + 1) - n[:, 0] - 1
+    found = np.searchsorted(k + np.repeat(behind, counts), (places + behind[:, None]).ravel(), side="right") - 1
+    left = np.clip(found.reshape(places.shape), first[:, None], (first + np.maximum(counts - 2, 0))[:, None])
+    right = np.minimum(left + 1, (first + counts - 1)[:, None])
+    steps = k[right] - k[left]
+    slopes = np.divide(p[right] - p[left], steps, out=np.zeros(places.shape), where=steps > 0)
+    outside = (places < k[first][:, None]) | (places > k[first + counts - 1][:, None])
+    return np.where(outside, np.nan, p[left] + slopes * (places - k[left]))
 
 
 def _line(name: str, reference: bool, label: str, curve: Curve) -> Line:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow.compute as pc
+from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from whybench.bench.examples_table import lists
@@ -164,6 +166,27 @@ def examples(table: Table) -> ExampleViews:
     return ExampleViews(tuple(views), figures, len(chosen) - len(views))
 
 
+def drawn(segment: Sequence[Piece]) -> Markup:
+    """A text as it stands on a page, each unit in an element of its own: there are too many for a template's loop."""
+    parts = []
+    for piece in segment:
+        text = _escaped(piece.text)
+        if piece.score is None:
+            parts.append(text)
+            continue
+        level = f' class="{piece.level}"' if piece.level else ""
+        part = f' data-part="{piece.part}"' if piece.part else ""
+        tag = piece.tag
+        parts.append(f'<{tag}{level}{part} data-i="{piece.index}" title="{_escaped(piece.score)}">{text}</{tag}>')
+    return Markup("".join(parts))
+
+
+# a word stands under every method
+@lru_cache(maxsize=4096)
+def _escaped(text: str) -> str:
+    return str(escape(text))
+
+
 def _choose(ids: Sequence[str], agreement: Mapping[str, float]) -> dict[str, str]:
     chosen = dict.fromkeys(ids[:FIRST_EXAMPLES], _FIRST)
     disagreed = sorted((i for i in agreement if i not in chosen), key=lambda i: agreement[i])
@@ -307,13 +330,16 @@ def _piece(
     *,
     signed: bool,
 ) -> Piece:
-    text, unit = printable(stretch.text), stretch.unit
+    text, unit = _printable(stretch.text), stretch.unit
     if unit is None:
         return Piece(text)
     score = scores[unit]
     if score is None:
         return Piece(text, MISSING, part=parts[unit], index=unit)
     return Piece(text, _score(score), _level(score, largest, signed=signed), parts[unit], unit)
+
+
+_printable = lru_cache(maxsize=4096)(printable)
 
 
 def _parts(record: Mapping[str, Any]) -> list[Part]:

@@ -43,7 +43,7 @@ from whybench.leaderboard.curve_plot import HEIGHT, WIDTH, MeanCurves, Plot, plo
 from whybench.leaderboard.downloads import board_files, skill_files
 from whybench.leaderboard.example_page import MOST_HEATS, ExamplePage, example_pages
 from whybench.leaderboard.formatting import Slugs
-from whybench.leaderboard.heatmap import ExampleViews, examples
+from whybench.leaderboard.heatmap import ExampleViews, drawn, examples
 from whybench.leaderboard.history_page import histories
 from whybench.leaderboard.overview import brief, choices, is_too_large
 from whybench.leaderboard.publish import check, publish
@@ -189,6 +189,7 @@ class _Pages:
             "power": formatting.power,
             "duration": formatting.duration,
             "cited": formatting.cited,
+            "drawn": drawn,
             "twice": lambda value: (value, value),
         }
         self._environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
@@ -249,7 +250,7 @@ class _Pages:
             files[f"boards/{section.anchor}.html"] = self._page(
                 "board.html", "../", section=section, choices=choices([section.board])
             )
-        drawn: list[tuple[Section, AttentionTask]] = []
+        causal_tasks: list[tuple[Section, AttentionTask]] = []
         entries: dict[str, list[Entry]] = {}
         cells: dict[str, list[StoredResult]] = {}
         by_page: dict[tuple[str, str], list[Section]] = {}
@@ -259,7 +260,7 @@ class _Pages:
             shown, data = [], {}
             for section in sections:
                 if section.causal:
-                    drawn.append((section, attention_task(section.board, section.anchor)))
+                    causal_tasks.append((section, attention_task(section.board, section.anchor)))
                 else:
                     chosen = examples(section.table)
                     pages = example_pages(section.anchor, chosen)
@@ -279,12 +280,12 @@ class _Pages:
                 files[href] = self._page(
                     "task.html", "../", task=task, shown=shown, parts=parts, most=MOST_HEATS, data=data
                 )
-        if drawn:
-            across = context([view for _, view in drawn])
-            notes = {stored.result.label: stored.result.note for section, _ in drawn for stored in section.board}
+        if causal_tasks:
+            across = context([view for _, view in causal_tasks])
+            notes = {stored.result.label: stored.result.note for section, _ in causal_tasks for stored in section.board}
             notes = {label: note for label, note in notes.items() if note}
             files[ATTENTION] = self._page(
-                "attention.html", "", drawn=drawn, across=across, notes=notes, described=causal
+                "attention.html", "", drawn=causal_tasks, across=across, notes=notes, described=causal
             )
         for label, found in sorted(entries.items()):
             page = f"methods/{self._methods.of(label)}.html"
