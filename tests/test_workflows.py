@@ -24,7 +24,7 @@ def steps(workflow):
 
 
 def test_the_workflows_are_these():
-    assert [path.name for path in PATHS] == ["ci.yml", "compare.yml", "pages.yml"]
+    assert [path.name for path in PATHS] == ["ci.yml", "compare.yml", "pages.yml", "verify.yml"]
     assert not list(FOLDER.glob("*.yaml"))
 
 
@@ -66,10 +66,18 @@ def test_no_text_of_others_reaches_a_shell(path):
 
 
 def test_they_run_on_pull_requests_and_publish_from_main():
-    ci, compare, pages = map(read, PATHS)
+    ci, compare, pages, verify = map(read, PATHS)
     assert "pull_request" in ci["on"]
     assert set(compare["on"]) == {"pull_request"}
     assert pages["on"] == {"push": {"branches": ["main"]}}
+    # submitted files are checked by the code that they would be merged into, never by their own
+    assert verify["on"] == {"pull_request": {"paths": ["leaderboard/results/**"]}}
+    base, head = (step["with"] for step in steps(verify) if step.get("uses", "").startswith("actions/checkout@"))
+    assert base["ref"] == "${{ github.event.pull_request.base.sha }}" and "path" not in base
+    assert head["path"] == "submitted" and head["sparse-checkout"] == "leaderboard/results"
+    assert all(
+        "submitted/" not in step["run"] or "whybench verify" in step["run"] for step in steps(verify) if "run" in step
+    )
     assert {"lint", "test", "wheel"} == set(ci["jobs"])
 
 
