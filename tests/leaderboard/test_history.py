@@ -122,3 +122,11 @@ def test_one_source_with_two_sets_of_metrics_is_one_version(store: ResultStore) 
     doubled = replace(view, methods=(replace(first, stored=replace(first.stored, result=part)), *view.methods))
     (history,) = histories([("a", doubled)])
     assert [len(row.result.figures) for row in history.versions] == [len(first.result.figures)] * 2
+
+
+def test_a_large_change_on_a_handful_of_examples_is_no_step(store: ResultStore) -> None:
+    version(store, 1, "a", quality=3.0, examples=3)
+    version(store, 2, "b", quality=0.1, examples=3)
+    first, second = (row.result.figures["comprehensiveness"].mean for row in found(store)[0].versions)
+    assert abs(first - second) > 0.1
+    assert not any(step for track in found(store)[0].tracks for step in track.steps)
