@@ -6,6 +6,7 @@ Names, reasons and labels come from results that others may have made: they are 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -197,7 +198,7 @@ def to_markdown(found: Regressions, *, everything: bool = False) -> str:
             # an empty cell is one space
             texts = [escaped(text) for text in row.texts]
             texts[-1] = f"**{texts[-1]}**" if row.verdict == "regression" else texts[-1]
-            lines.append(f"| {' | '.join(texts)} |".replace("|  |", "| |"))
+            lines.append(re.sub(r"\|  (?=\|)", "| ", f"| {' | '.join(texts)} |"))
         lines += ["", *_more(len(rows) - _MOST_ROWS, "rows")]
     for title, of_title in lists_of(found).items():
         lines += [f"**{title}**", "", *(f"- {escaped(line)}" for line in of_title[:_MOST_LINES])]
@@ -246,10 +247,22 @@ def _rows(cell: Compared, name: str, everything: bool) -> Iterator[Row]:
     for event in cell.events:
         yield Row((name, _short(event.what), "", "", "", "", _verdict(event.verdict, "")), event.verdict)
     if not shown and not cell.events:
-        scores = [change for change in cell.changes if change.kind == "score"]
-        costs = [change for change in cell.changes if change.kind != "score"]
-        figures = " and ".join(_several(len(few), what) for few, what in ((scores, "score"), (costs, "cost")) if few)
-        yield Row((name, figures, "", "", "", "", _verdict("unchanged", "")), "unchanged", whole_cell=True)
+        yield Row((name, _at_most(cell), "", "", "", "", "unchanged"), "unchanged", whole_cell=True)
+
+
+def _at_most(cell: Compared) -> str:
+    """How much a cell changed in which nothing is worth a row of its own."""
+    parts = []
+    if scores := [change for change in cell.changes if change.kind == "score"]:
+        most = max(scores, key=lambda one: abs(one.change) / one.threshold)
+        change = f"at most {_signed(most.change)} ({most.name.replace('_', ' ')})" if most.change else "the same"
+        parts.append(f"{_several(len(scores), 'score')} {change}")
+    if counts := [change for change in cell.changes if change.kind == "count"]:
+        far = max(counts, key=lambda one: abs(math.log(max(one.change, 1e-9))))
+        change = "the same" if far.change == 1 else f"at most {_times(far.change)} ({far.name.replace('_', ' ')})"
+        parts.append(f"{_several(len(counts), 'count')} {change}")
+    parts += [f"{one.name.replace('_', ' ')} {_times(one.change)}" for one in cell.changes if one.kind == "time"]
+    return ", ".join(parts)
 
 
 def _worth_a_row(change: Change) -> bool:

@@ -514,7 +514,7 @@ def test_exit_codes_and_outputs(base, tmp_path, monkeypatch, capsys):
     assert compare(monkeypatch, base.root, base.root) == 0
     printed = capsys.readouterr().out
     assert printed.endswith("0 regressions, 0 improvements in 3 cells.\n")
-    assert "xor_cues / lime: unchanged, " in printed
+    assert "xor_cues / lime: unchanged, 14 scores the same, 3 counts the same, forward equivalents ×1.00, " in printed
     assert compare(monkeypatch, base.root, worse.root) == 1
     printed = capsys.readouterr().out
     assert re.search(r"comprehensiveness +0\.\d{3} +→ +0\.\d{3} +−0\.030 +regression +−0\.030 to −0\.030", printed)
