@@ -29,6 +29,9 @@ def compare(
     everything: Annotated[
         bool, typer.Option("--all", help="A row for every figure, also where it is the same.")
     ] = False,
+    wandb: Annotated[str, typer.Option("--wandb", help="disabled, offline, online or auto.")] = "disabled",
+    wandb_project: Annotated[str, typer.Option("--wandb-project", help="W&B project.")] = "whybench",
+    wandb_entity: Annotated[str | None, typer.Option("--wandb-entity", help="W&B user or team.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a report to paste into a pull request.")] = False,
 ) -> None:
@@ -42,7 +45,12 @@ def compare(
     from whybench.bench.regression_report import print_report, to_json, to_markdown
     from whybench.bench.store import ResultStore
     from whybench.bench.thresholds import read_thresholds
+    from whybench.bench.tracking import Mirror
 
+    def say(text: str) -> None:
+        sys.stderr.write(f"whybench: {text}\n")
+
+    mirror = Mirror(new, wandb, "compare", say, project=wandb_project, entity=wandb_entity)
     limits = read_thresholds(thresholds)
     again = [list(map(ResultStore, folders or ())) for folders in (more_base, more_new)]
     found = compare_folders(ResultStore(base), ResultStore(new), limits, *again)
@@ -52,6 +60,7 @@ def compare(
         sys.stdout.write(to_markdown(found, everything=everything))
     else:
         print_report(found, Console(), everything=everything)
+    mirror.add_comparison(found, base, new)
     if found.count("regression"):
         raise typer.Exit(REGRESSION)
     if not found.comparable:

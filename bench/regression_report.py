@@ -27,7 +27,7 @@ _COLOURS: dict[Verdict, str] = {
     "unchanged": "",
     "untested": "dim",
 }
-_HEAD = ("cell", "figure", "base", "new", "change", "interval", "verdict")
+HEAD = ("cell", "figure", "base", "new", "change", "interval", "verdict")
 # a comment on a pull request has 65,536 characters at most
 # of the terminal's columns: the figure, base, an arrow, new, and the change
 _NUMBER = 9
@@ -193,7 +193,7 @@ def to_markdown(found: Regressions, *, everything: bool = False) -> str:
     rows = rows_of(found, everything=everything)
     lines = [f"### whybench compare: {headline(found)}", ""]
     if rows:
-        lines += [f"| {' | '.join(_HEAD)} |", "|---|---|--:|--:|--:|---|---|"]
+        lines += [f"| {' | '.join(HEAD)} |", "|---|---|--:|--:|--:|---|---|"]
         for row in rows[:_MOST_ROWS]:
             # an empty cell is one space
             texts = [escaped(text) for text in row.texts]

@@ -1,18 +1,22 @@
-"""A mirror of results in Weights & Biases: a run a cell, in one group. The files on disk stay the truth."""
+"""A mirror of results in Weights & Biases: a run for every cell, and one for a comparison. The files stay the truth."""
 
 from __future__ import annotations
 
+import json
 import netrc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlparse
 
 from whybench.bench.errors import ParameterError, WhybenchError
 from whybench.bench.examples_table import flat_rows
 from whybench.bench.store import StoredResult
+
+if TYPE_CHECKING:
+    from whybench.bench.regression import Regressions
 
 Resolved = Literal["offline", "online", "disabled"]
 RESOLVED: tuple[Resolved, ...] = get_args(Resolved)
@@ -122,16 +126,49 @@ class Mirror:
             )
             return None
 
+    def add_comparison(self, found: Regressions, base: Path, new: Path) -> str | None:
+        """Mirror what `whybench compare` found: counts, the table, and both reports as an artifact; as `add`."""
+        if self.mode == "disabled":
+            return None
+        names = f"{base.absolute().name} → {new.absolute().name}"
+        options = {
+            "job_type": "compare",
+            "name": names,
+            "tags": ["compare", "regression" if found.count("regression") else "no regression"],
+            "config": {"score_tests": found.score_tests, "time_tests": found.time_tests},
+        }
+        try:
+            with _wandb_folders(self.folder / "wandb"):
+                return str(self._written(names, options, lambda run: _fill_comparison(run, found), failed=False))
+        except Exception as error:  # noqa: BLE001  W&B raises errors of many kinds; the comparison does not need it
+            self._say(f"the comparison is not in W&B ({type(error).__name__}: {_first_line(error)}).")
+            return None
+
     def _mark(self, stored: StoredResult) -> Path:
         return self.folder / "wandb" / "mirrored" / stored.result.cell
 
     def _write(self, stored: StoredResult) -> Path:
+        result = stored.result
+        options = {
+            "job_type": "cell",
+            "name": f"{result.label} · {result.spec.task.name} · {result.spec.model.name}",
+            "tags": [result.family, result.spec.task.name],
+            "config": {
+                "spec": result.spec.model_dump(mode="json"),
+                "spec_hash": result.spec.hash(),
+                "environment": result.environment.model_dump(mode="json"),
+            },
+        }
+        failed = result.status == "failed"
+        return self._written(result.cell, options, lambda run: self._fill(run, stored), failed=failed)
+
+    def _written(self, what: str, options: Mapping[str, Any], fill: Callable[[Any], None], *, failed: bool) -> Path:
+        """Start a run, fill it and finish it; returns its folder."""
         (self.folder / "wandb").mkdir(parents=True, exist_ok=True)
-        run = self._start(stored)
+        run = self._start(options)
         folder = self._named(Path(run.dir).parent)
-        failed = stored.result.status == "failed"
         try:
-            self._fill(run, stored)
+            fill(run)
         except Exception:
             # left open, it would be finished by the start of the next cell's run, and its error be taken for that one's
             run.finish(exit_code=1)
@@ -139,7 +176,7 @@ class Mirror:
         try:
             run.finish(exit_code=1 if failed else 0)
         except TimeoutError:
-            self._say(f"W&B did not take all of {stored.result.cell} in {FINISH_TIMEOUT} s; later: wandb sync {folder}")
+            self._say(f"W&B did not take all of {what} in {FINISH_TIMEOUT} s; later: wandb sync {folder}")
         if not list(folder.glob("*.wandb")):
             # W&B's own process does the writing, and keeps to itself that it could not
             raise OSError(f"W&B wrote no file into {folder}")
@@ -172,10 +209,9 @@ class Mirror:
         relative = Path(os.path.relpath(path))
         return path if self.folder.is_absolute() and ".." in relative.parts else relative
 
-    def _start(self, stored: StoredResult) -> Any:
+    def _start(self, given: Mapping[str, Any]) -> Any:
         import wandb
 
-        result = stored.result
         # the machine's metadata (host, paths, command line) says nothing about the result, and names people
         settings = wandb.Settings(
             console="off",
@@ -194,14 +230,7 @@ class Mirror:
             "project": self.project,
             "entity": self.entity,
             "group": self.group,
-            "job_type": "cell",
-            "name": f"{result.label} · {result.spec.task.name} · {result.spec.model.name}",
-            "tags": [result.family, result.spec.task.name],
-            "config": {
-                "spec": result.spec.model_dump(mode="json"),
-                "spec_hash": result.spec.hash(),
-                "environment": result.environment.model_dump(mode="json"),
-            },
+            **given,
             # W&B's own process may have another working folder; this path is in no record
             "dir": str(self.folder.absolute()),
             "settings": settings,
@@ -218,6 +247,28 @@ class Mirror:
             )
             self.mode = "offline"
             return wandb.init(mode="offline", **options)
+
+
+def _fill_comparison(run: Any, found: Regressions) -> None:
+    import wandb
+
+    from whybench.bench.regression_report import HEAD, headline, rows_of, to_json, to_markdown
+
+    counts = {
+        "regressions": found.count("regression"),
+        "improvements": found.count("improvement"),
+        "cells": len(found.cells),
+        "vanished": len(found.matching.vanished),
+        "new": len(found.matching.appeared),
+    }
+    run.summary.update({"headline": headline(found), **{f"compare/{name}": count for name, count in counts.items()}})
+    artifact = wandb.Artifact("comparison", type="comparison")
+    with artifact.new_file("comparison.json") as file:
+        json.dump(to_json(found), file, indent=2)
+    with artifact.new_file("comparison.md") as file:
+        file.write(to_markdown(found))
+    run.log_artifact(artifact)
+    run.log({"comparison": wandb.Table(columns=list(HEAD), data=[list(row.texts) for row in rows_of(found)])})
 
 
 def _first_line(error: Exception) -> str:

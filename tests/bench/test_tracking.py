@@ -16,8 +16,10 @@ from rich.console import Console
 from whybench import Method, load_method, load_task
 from whybench.bench.errors import ParameterError
 from whybench.bench.progress import ProgressObserver
+from whybench.bench.regression import compare_folders
 from whybench.bench.runner import Plan, run
 from whybench.bench.store import ResultStore
+from whybench.bench.thresholds import read_thresholds
 from whybench.bench.tracking import Mirror, resolve_mode
 from whybench.tests.bench.test_store import Silent
 
@@ -149,6 +151,31 @@ def test_a_failed_cell_is_a_failed_run(cells, no_key, tmp_path):
     assert next(r.exit.exit_code for r in records if r.HasField("exit")) == 1
     values = {i.key: i.value_json for r in records if r.HasField("summary") for i in r.summary.update}
     assert "out of luck" in values["error"]
+
+
+def test_a_comparison_is_a_run_with_counts_table_and_reports(cells, no_key, tmp_path):
+    store = ResultStore(cells[0].folder.parent.parent)
+    found = compare_folders(store, store, read_thresholds(None))
+    said = []
+    mirror = Mirror(tmp_path, "offline", "compare", said.append)
+    folder = Path(mirror.add_comparison(found, Path("base"), Path("new")))
+    assert not said
+    records = records_of(next(folder.glob("*.wandb")))
+    run_record = next(r.run for r in records if r.HasField("run"))
+    assert (run_record.run_group, run_record.job_type) == ("compare", "compare")
+    assert run_record.display_name == "base → new" and not run_record.host
+    values = {}
+    for record in records:
+        if record.HasField("summary"):
+            values |= {(i.key or ".".join(i.nested_key)): json.loads(i.value_json) for i in record.summary.update}
+    assert (values["compare/cells"], values["compare/regressions"], values["compare/new"]) == (1, 0, 0)
+    assert values["headline"] == "0 regressions, 0 improvements in 1 cell."
+    artifact = next(r.artifact for r in records if r.HasField("artifact") and r.artifact.type == "comparison")
+    assert {entry.path for entry in artifact.manifest.contents} == {"comparison.json", "comparison.md"}
+    (table,) = folder.rglob("*.table.json")
+    assert json.loads(table.read_text())["columns"][:2] == ["cell", "figure"]
+    assert Mirror(tmp_path / "none", "disabled", "compare", print).add_comparison(found, Path("a"), Path("b")) is None
+    assert not (tmp_path / "none").exists()
 
 
 def test_disabled_writes_nothing(cells, tmp_path):
