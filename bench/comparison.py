@@ -123,22 +123,6 @@ def compare(
     )
 
 
-def ranked(
-    values: NDArray[np.floating[Any]], names: Sequence[str], *, higher_is_better: bool, seed: int = 0
-) -> tuple[Order, int, int]:
-    """The order that `compare` finds, without what else it tells, and the examples that were compared and left out.
-
-    Raises:
-        ComparisonError: As `compare` does.
-    """
-    common = _common(np.asarray(values, dtype=np.float64), names)
-    resampled = np.ascontiguousarray(resampled_means(common, seed=seed, resamples=resamples_for(len(names))).T)
-    tolerance = rounding(common)
-    apart = differing(common, tolerance)
-    found = order(common.mean(axis=0), resampled, apart, higher_is_better=higher_is_better, tolerance=tolerance)
-    return found, len(common), len(values) - len(common)
-
-
 @dataclass(frozen=True, eq=False)
 class Order:
     """Methods in order, from the resamples of their figures; the attributes are those of `Comparison`."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from whybench.bench.comparison import Order, letter, ranked
+from whybench.bench.comparison import Comparison, Order, compare, letter
 from whybench.bench.metric import Metric
 from whybench.bench.store import StoredResult
 from whybench.leaderboard.columns import matrix
@@ -50,21 +50,29 @@ def standings(cells: Sequence[StoredResult], names: Sequence[str], metric: Metri
     """
     if len(cells) < 2 or metric.higher_is_better is None:
         return {}
-    values = matrix(cells, metric.name)
-    found = _compared(values.tobytes(), tuple(names), metric.higher_is_better)
-    order, examples, left_out = found
-    over = f"resamples of {examples:,} examples{f', {left_out:,} left out' if left_out else ''}"
-    said = metric.title.lower()
-    return {stored.result.cell: standing(order, names, i, said, over) for i, stored in enumerate(cells)}
+    found = compared(cells, names, metric)
+    left_out = f", {found.left_out:,} left out" if found.left_out else ""
+    over, said = f"resamples of {found.examples:,} examples{left_out}", metric.title.lower()
+    return {stored.result.cell: standing(found, names, i, said, over) for i, stored in enumerate(cells)}
 
 
-@lru_cache(maxsize=32)
-def _compared(values: bytes, names: tuple[str, ...], higher_is_better: bool) -> tuple[Order, int, int]:
+def compared(cells: Sequence[StoredResult], names: Sequence[str], metric: Metric) -> Comparison:
+    """The comparison that `standings` are of.
+
+    Raises:
+        ComparisonError: The cells have no example in common.
+        CorruptResultError: A per-example table is damaged.
+    """
+    return _compared(matrix(cells, metric.name).tobytes(), tuple(names), bool(metric.higher_is_better))
+
+
+@lru_cache(maxsize=64)
+def _compared(values: bytes, names: tuple[str, ...], higher_is_better: bool) -> Comparison:
     # by content: the terminal and the pages show the same board
-    return ranked(np.frombuffer(values).reshape(-1, len(names)), names, higher_is_better=higher_is_better)
+    return compare(np.frombuffer(values).reshape(-1, len(names)), names, higher_is_better=higher_is_better)
 
 
-def standing(found: Order, names: Sequence[str], i: int, figure: str, over: str) -> Standing:
+def standing(found: Comparison | Order, names: Sequence[str], i: int, figure: str, over: str) -> Standing:
     """A method's place in an order.
 
     Args:

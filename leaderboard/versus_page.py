@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whybench.bench.comparison import Comparison, compare
+from whybench.bench.comparison import Comparison
+from whybench.bench.figures import FIGURES
 from whybench.bench.store import StoredResult
 from whybench.leaderboard.axis import Axis, linear
-from whybench.leaderboard.columns import matrix, numbers
+from whybench.leaderboard.columns import numbers
 from whybench.leaderboard.formatting import interval, number, printable, visible
+from whybench.leaderboard.ranks import compared
 from whybench.leaderboard.tables import Column, Row, Table
 
 TITLE = "Head to head"
@@ -107,7 +109,7 @@ def versus(anchor: str, table: Table, hrefs: Mapping[str, str]) -> Versus | None
         return None
     names = [row.name for row in rows]
     columns = [numbers(row.stored, column.key) for row in rows]
-    found = compare(matrix([row.stored for row in rows], column.key), names, higher_is_better=column.better == "higher")
+    found = compared([row.stored for row in rows], names, FIGURES[column.key])
     ids = [one for one in columns[0] if all(one in figures for figures in columns)]
     # four decimals are more than is drawn or written; rounded here, so that a reader's choice gives the same
     values = np.array([[round(figures[one], 4) for one in ids] for figures in columns])
