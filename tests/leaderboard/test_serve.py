@@ -135,11 +135,17 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     store = ResultStore(tmp_path / "results")
     make(store, Made(examples=4))
     words = ["-m", "whybench.bench.cli", "leaderboard", "--results", str(store.root), "--serve", "--port", "0"]
-    with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True) as running:
+    # what runs in a shell's background ignores interrupts, and so would its children
+    heeding = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True, **heeding) as running:
         lines = iter(running.stdout.readline, "")
         address = next(line for line in lines if line.startswith("built at ")).split()[-1]
         with urllib.request.urlopen(address, timeout=20) as found:
             assert b"occlusion" in found.read()
         running.send_signal(signal.SIGINT)
-        assert running.wait(timeout=20) == 0
+        try:
+            assert running.wait(timeout=20) == 0
+        finally:
+            # else leaving the block would wait for ever
+            running.kill()
         assert next(lines) == "stopped\n"
