@@ -39,7 +39,7 @@ def test_methods_are_values(name):
         ("integrated_gradients", {"n_steps": "many"}, "n_steps is 'many'"),
         ("integrated_gradients", {"n_steps": "0"}, "n_steps is 0"),
         ("integrated_gradients", {"n_steps": -3}, "n_steps is -3"),
-        ("integrated_gradients", {"internal_batch_size": 0}, "internal_batch_size 0"),
+        ("integrated_gradients", {"internal_batch_size": 0}, "internal_batch_size is 0"),
         ("integrated_gradients", {"baseline": "zero"}, "baseline is 'zero'.*'auto', 'mask' or 'pad'"),
         ("raw_attention", {"aggregation": "max"}, "aggregation is 'max'"),
         ("efficient_attention", {"aggregation": "max"}, "aggregation is 'max'"),
