@@ -21,9 +21,9 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -59,11 +59,13 @@ class StoredResult:
         folder: Where it is.
         result: The result.
         standing: Of a result that was submitted, whether it was verified; None where it was made here.
+        about: Of a result that was submitted, who and what, in the words of those who did: ``authors``, ``paper``, …
     """
 
     folder: Path
     result: Result
     standing: Standing | None = None
+    about: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def randomised(self) -> Randomised | None:

@@ -64,6 +64,11 @@ class About(Record):
     licence: Licence
     contact: Text | None = None
 
+    def told(self) -> dict[str, str]:
+        """What is known, by name, for the board."""
+        told = {"authors": ", ".join(self.authors), "paper": self.paper, "code": self.code, "licence": self.licence}
+        return {name: text for name, text in (*told.items(), ("contact", self.contact)) if text}
+
 
 class Tolerance(Record):
     """How far a run elsewhere may be from what was submitted.

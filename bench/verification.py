@@ -143,10 +143,10 @@ def submitted_results(root: Path) -> list[StoredResult]:
                 check_table(stored)
         except SubmissionError as error:
             raise SubmissionError(f"the submission {folder.name!r}: {error}") from error
-        standing = standing_of(folder, submitted.digest)
+        standing, about = standing_of(folder, submitted.digest), submitted.submission.about.told()
         for stored in submitted.cells:
             if stored.result.cell not in found or standing == "verified":
-                found[stored.result.cell] = replace(stored, standing=standing)
+                found[stored.result.cell] = replace(stored, standing=standing, about=about)
     return list(found.values())
 
 

@@ -35,6 +35,7 @@ from whybench.bench.verify import WORKER, Setting, Verified, inputs, rescored, v
 from whybench.leaderboard.site import build_site
 from whybench.leaderboard.text_table import print_overview
 from whybench.tests.bench.submissions import ABOUT, METHOD, contents, lay_out, method_file, packed, results, seal
+from whybench.tests.leaderboard.page import parse
 
 # of a failing report the first reason
 SETTING = Setting(examples=2, seed=3, limits=Limits(seconds=120))
@@ -632,6 +633,11 @@ def test_the_commands(home, monkeypatch, capsys):
     (made,) = json.loads(capsys.readouterr().out)
     assert run_main(monkeypatch, "leaderboard", "--results", "none", "--submissions", "new") == 0
     assert "[self-reported]" in capsys.readouterr().out
+    (page,) = map(parse, (home / "none" / "site" / "methods").iterdir())
+    facts = {one.one("dt").text: one.one("dd") for one in page.all("div") if one.all("dt") and not one.all("div")}
+    assert (facts["Authors"].text, facts["Licence"].text) == ("A", "MIT")
+    assert facts["Code"].one("a").attributes["href"] == "https://example.org"
+    assert "Paper" not in facts
     checked = ["verify", made["folder"], "--examples", "1", "--seed", "1"]
     assert run_main(monkeypatch, *checked, "--json", "--write") == 0
     answer = json.loads(capsys.readouterr().out)
