@@ -28,18 +28,12 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
-    """Methods on the examples that all of them have a figure of. Nothing in it is a NaN.
+class Order:
+    """Methods in order, from the resamples of their figures. Nothing in it is a NaN.
 
     Attributes:
-        names: The methods, in the order of all that follows.
-        examples: Examples that were compared.
-        left_out: Examples that at least one method has no figure of.
-        resamples: Number of resamples.
-        means: Mean figures, ``[methods]``.
-        intervals: Lower and upper ends of their 95 % intervals, ``[2, methods]``.
-        differences: Mean of the row's method minus that of the column's, ``[methods, methods]``.
-        difference_intervals: Ends of their 95 % intervals, ``[2, methods, methods]``.
+        difference_intervals: Ends of the 95 % intervals of the row's method minus the column's,
+            ``[2, methods, methods]``.
         p_values: Two-sided p-values of no difference, ``[methods, methods]``, 1 on the diagonal.
         corrected: The same after Holm's correction over all pairs.
         ranks: 1 for the best mean; equal means share their average rank, ``[methods]``.
@@ -48,13 +42,6 @@ class Comparison:
             difference is not significant.
     """
 
-    names: tuple[str, ...]
-    examples: int
-    left_out: int
-    resamples: int
-    means: Floats
-    intervals: Floats
-    differences: Floats
     difference_intervals: Floats
     p_values: Floats
     corrected: Floats
@@ -66,6 +53,29 @@ class Comparison:
     def significant(self) -> Bools:
         """Which pairs differ at 5 % after Holm's correction, ``[methods, methods]``."""
         return self.corrected <= ALPHA
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison(Order):
+    """Methods in order on the examples that all of them have a figure of.
+
+    Attributes:
+        names: The methods, in the order of all else.
+        examples: Examples that were compared.
+        left_out: Examples that at least one method has no figure of.
+        resamples: Number of resamples.
+        means: Mean figures, ``[methods]``.
+        intervals: Lower and upper ends of their 95 % intervals, ``[2, methods]``.
+        differences: Mean of the row's method minus that of the column's, ``[methods, methods]``.
+    """
+
+    names: tuple[str, ...]
+    examples: int
+    left_out: int
+    resamples: int
+    means: Floats
+    intervals: Floats
+    differences: Floats
 
 
 def compare(
@@ -114,30 +124,8 @@ def compare(
         means=means,
         intervals=percentile_intervals(resampled),
         differences=means[:, None] - means,
-        difference_intervals=found.difference_intervals,
-        p_values=found.p_values,
-        corrected=found.corrected,
-        ranks=found.ranks,
-        rank_intervals=found.rank_intervals,
-        letters=found.letters,
+        **vars(found),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class Order:
-    """Methods in order, from the resamples of their figures; the attributes are those of `Comparison`."""
-
-    difference_intervals: Floats
-    p_values: Floats
-    corrected: Floats
-    ranks: Floats
-    rank_intervals: Floats
-    letters: tuple[tuple[int, ...], ...]
-
-    @property
-    def significant(self) -> Bools:
-        """Which pairs differ at 5 % after Holm's correction, ``[methods, methods]``."""
-        return self.corrected <= ALPHA
 
 
 def order(

@@ -2,14 +2,12 @@
 
 import json
 import re
-import sys
 
 import pytest
 import torch
 
 from whybench import load_method, load_task
 from whybench.bench.attributions import MAX_LINE_BYTES, exported, load_attributions, parse
-from whybench.bench.cli import main
 from whybench.bench.cli_methods import attributions_named, unread
 from whybench.bench.errors import AttributionsError, ParameterError
 from whybench.bench.runner import Plan, run
@@ -20,6 +18,7 @@ from whybench.leaderboard.command import command
 from whybench.leaderboard.site import build_site
 from whybench.leaderboard.tables import COST, table
 from whybench.tests.bench.test_store import Silent
+from whybench.tests.command_line import in_this_process
 
 
 def line(example="1", words=("a", "b"), scores=(0.5, -1), **more):
@@ -232,29 +231,19 @@ def test_examples_that_are_not_there_count_and_those_beyond_are_said(ran, tmp_pa
     assert "at place 0 of its words '?'" in stored.result.error
 
 
-def whybench(monkeypatch, *arguments):
-    """The command line in this process: its exit code."""
-    monkeypatch.setattr(sys, "argv", ["whybench", *map(str, arguments)])
-    try:
-        main()
-    except SystemExit as stopped:
-        return stopped.code or 0
-    return 0
-
-
 def test_the_commands(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     usual = ["run", "--task", "xor_cues", "--device", "cpu", "--wandb", "disabled", "--results", "r"]
-    assert whybench(monkeypatch, *usual, "--limit", 3, "--method", "gradient") == 0
+    assert in_this_process(monkeypatch, *usual, "--limit", 3, "--method", "gradient") == 0
     (cell,) = (tmp_path / "r" / "cells").iterdir()
-    assert whybench(monkeypatch, "export", cell, "--out", "mine.jsonl") == 0
+    assert in_this_process(monkeypatch, "export", cell, "--out", "mine.jsonl") == 0
     assert "3 examples in mine.jsonl" in capsys.readouterr().out
-    assert whybench(monkeypatch, "export", cell, "--out", "mine.jsonl") == 2
+    assert in_this_process(monkeypatch, "export", cell, "--out", "mine.jsonl") == 2
     assert "File exists" in capsys.readouterr().err
-    assert whybench(monkeypatch, "export", cell) == 0
+    assert in_this_process(monkeypatch, "export", cell) == 0
     assert capsys.readouterr().out == (tmp_path / "mine.jsonl").read_text()
     # alone, and of fewer examples than the file has
-    assert whybench(monkeypatch, *usual, "--limit", 2, "--attributions", "mine.jsonl", "--twins") == 0
+    assert in_this_process(monkeypatch, *usual, "--limit", 2, "--attributions", "mine.jsonl", "--twins") == 0
     said = capsys.readouterr()
     assert "mine was made elsewhere, and gets no twin" in said.err
     assert "1 of 3 examples in mine.jsonl are none of those that were scored" in said.err
@@ -262,5 +251,5 @@ def test_the_commands(tmp_path, monkeypatch, capsys):
     # what is wrong is said before anything runs
     (tmp_path / "mine.jsonl").write_text("[]")
     monkeypatch.setattr("whybench.bench.cli._run", None)
-    assert whybench(monkeypatch, *usual, "--attributions", "mine.jsonl") == 2
+    assert in_this_process(monkeypatch, *usual, "--attributions", "mine.jsonl") == 2
     assert "mine.jsonl, line 1: it is list" in capsys.readouterr().err

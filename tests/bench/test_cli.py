@@ -11,6 +11,7 @@ from whybench.bench.cli import main
 from whybench.bench.listing import entries
 from whybench.bench.registry import load_method
 from whybench.tasks.builtin import checkpoint
+from whybench.tests.command_line import in_this_process
 
 XOR = checkpoint("xor_cues")
 MINI = [entry.name for entry in entries("task") if entry.fact("suite") == "mini"]
@@ -178,16 +179,6 @@ def test_list(home):
     assert metrics["comprehensiveness"] == "probabilities"
     assert metrics["average_precision"] == "evidence"
     assert metrics["replaced_tvd"] == "attention"
-
-
-def in_this_process(monkeypatch, *arguments):
-    """Run ``whybench`` here; returns its exit code."""
-    monkeypatch.setattr(sys, "argv", ["whybench", *map(str, arguments)])
-    try:
-        main()
-    except SystemExit as stopped:
-        return stopped.code or 0
-    return 0
 
 
 def test_the_causal_suite(home, monkeypatch, capsys):

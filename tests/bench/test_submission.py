@@ -13,7 +13,6 @@ import pytest
 
 from whybench import load_method, load_task
 from whybench.bench.attributions import exported, load_attributions
-from whybench.bench.cli import main
 from whybench.bench.confine import Limits
 from whybench.bench.conformance import Found
 from whybench.bench.errors import StoreError, SubmissionError, UnknownNameError
@@ -35,6 +34,7 @@ from whybench.bench.verify import WORKER, Setting, Verified, inputs, rescored, v
 from whybench.leaderboard.site import build_site
 from whybench.leaderboard.text_table import print_overview
 from whybench.tests.bench.submissions import ABOUT, METHOD, contents, lay_out, method_file, packed, results, seal
+from whybench.tests.command_line import in_this_process
 from whybench.tests.leaderboard.page import parse
 
 # of a failing report the first reason
@@ -609,29 +609,19 @@ def test_a_cell_that_was_made_here_needs_no_ones_word(home, folder):
         submitted_results(folder.parent)
 
 
-def run_main(monkeypatch, *arguments):
-    """The command line in this process: its exit code."""
-    monkeypatch.setattr(sys, "argv", ["whybench", *map(str, arguments)])
-    try:
-        main()
-    except SystemExit as stopped:
-        return stopped.code or 0
-    return 0
-
-
 def test_the_commands(home, monkeypatch, capsys):
     monkeypatch.chdir(home)
-    assert run_main(monkeypatch, "submit", "gradient_norm.py", "--out", "new") == 2
+    assert in_this_process(monkeypatch, "submit", "gradient_norm.py", "--out", "new") == 2
     said = capsys.readouterr().err
     assert all(f"  - {name}: " in said for name in ("authors", "paper", "code", "licence"))
     assert not (home / "new").exists()
     (home / "about.toml").write_text('authors = ["A"]\npaper = "none"\ncode = "https://example.org"\n')
     given = ["submit", "gradient_norm.py", "--about", "about.toml", "--licence", "MIT", "--out", "new"]
-    assert run_main(monkeypatch, *given, "--map-tolerance", "0.5") == 2
+    assert in_this_process(monkeypatch, *given, "--map-tolerance", "0.5") == 2
     assert "at most 0.01" in capsys.readouterr().err
-    assert run_main(monkeypatch, *given, "--json") == 0
+    assert in_this_process(monkeypatch, *given, "--json") == 0
     (made,) = json.loads(capsys.readouterr().out)
-    assert run_main(monkeypatch, "leaderboard", "--results", "none", "--submissions", "new") == 0
+    assert in_this_process(monkeypatch, "leaderboard", "--results", "none", "--submissions", "new") == 0
     assert "[self-reported]" in capsys.readouterr().out
     (page,) = map(parse, (home / "none" / "site" / "methods").iterdir())
     facts = {one.one("dt").text: one.one("dd") for one in page.all("div") if one.all("dt") and not one.all("div")}
@@ -639,15 +629,15 @@ def test_the_commands(home, monkeypatch, capsys):
     assert facts["Code"].one("a").attributes["href"] == "https://example.org"
     assert "Paper" not in facts
     checked = ["verify", made["folder"], "--examples", "1", "--seed", "1"]
-    assert run_main(monkeypatch, *checked, "--json", "--write") == 0
+    assert in_this_process(monkeypatch, *checked, "--json", "--write") == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["verified"], answer["record"]) == (True, f"{(home / made['folder']).resolve()}.verified.json")
     (home / made["folder"] / "x").write_text("x")
-    assert run_main(monkeypatch, *checked, "--markdown") == 1
+    assert in_this_process(monkeypatch, *checked, "--markdown") == 1
     assert "| layout |" in capsys.readouterr().out
-    assert run_main(monkeypatch, "verify", "nowhere") == 2
-    assert run_main(monkeypatch, *checked, "--json", "--markdown") == 2
-    assert run_main(monkeypatch, *checked[:2], "--examples", "0") == 2
+    assert in_this_process(monkeypatch, "verify", "nowhere") == 2
+    assert in_this_process(monkeypatch, *checked, "--json", "--markdown") == 2
+    assert in_this_process(monkeypatch, *checked[:2], "--examples", "0") == 2
 
 
 def test_the_method_cannot_read_the_maps_that_it_is_held_against(tmp_path, folder):
