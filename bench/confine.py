@@ -109,13 +109,14 @@ def limit(limits: Limits) -> dict[str, str]:
         # beyond what is loaded; not the address space, of which libraries reserve far more than they use
         (resource.RLIMIT_DATA, _data_bytes() + limits.memory),
     ]
+    known = sys.platform.startswith("linux")
+    # macOS refuses some that it does not keep; what is said to be in force elsewhere has to be
+    refused = () if known else (ValueError, OSError)
     for which, value in wanted:
         _, hard = resource.getrlimit(which)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        # macOS refuses some that it does not keep
-        with suppress(ValueError, OSError):
+        with suppress(*refused):
             resource.setrlimit(which, (value, value))
-    known = sys.platform.startswith("linux")
     said = f"at most {limits.memory / 2**30:.3g} GiB" if known else "not limited on this platform"
     return {"memory": said, "time": f"{limits.seconds:g} s, then ended"}
 

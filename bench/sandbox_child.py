@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import sysconfig
+import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from whybench.bench import confine
 
 ANSWER = "answer.json"
+RESERVE_BYTES = 2**23
 # a worker loads what is trusted and returns what is to be done with the stranger's code
 Work = Callable[[], dict[str, Any]]
 
@@ -38,9 +40,13 @@ def main() -> None:
     said |= confine.files(readable, [folder, *devices], said["network"])
     os.write(report, (json.dumps(said) + "\n").encode())
     os.close(report)
+    # to say why takes memory, too: of some that is kept for it, and of what the work held
+    reserve = bytearray(RESERVE_BYTES)
     try:
         answer = work()
     except BaseException as error:  # noqa: BLE001  a stranger's code: whatever it raises is the answer
+        del reserve
+        traceback.clear_frames(error.__traceback__)
         answer = {"error": _said(error), "memory": _is_memory(error)}
     (folder / ANSWER).write_text(json.dumps(answer), encoding="utf-8")
     sys.stdout.flush()

@@ -104,9 +104,11 @@ def test_it_cannot_ask_the_process_that_started_it(tmp_path):
 
 
 @pytest.mark.skipif(not LINUX, reason="the limit of data is Linux's")
-def test_it_has_only_so_much_memory(tmp_path):
+@pytest.mark.parametrize("piece", [2**26, 2**16])
+def test_it_has_only_so_much_memory(tmp_path, piece):
+    """Small pieces leave nothing to say so with, but for what is kept for it."""
     with pytest.raises(MethodError, match=r"may have 0.5 GiB of memory, and needed more. MemoryError"):
-        apart(tmp_path, "x = []\nwhile True: x.append(bytearray(2**26))")
+        apart(tmp_path, f"x = []\nwhile True: x.append(bytearray({piece}))")
 
 
 def test_it_has_only_so_much_time(tmp_path):
