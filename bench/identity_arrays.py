@@ -7,6 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from whybench.bench.curves import SOFT
+from whybench.bench.examples_table import CURVES
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -51,22 +52,7 @@ def hold(examples: pa.Table, tolerance: float) -> bool:
         examples: The per-example table.
         tolerance: How far two numbers may lie apart that are one.
     """
-    lists = {
-        name: _Lists(examples, name)
-        for name in (
-            "unit_starts",
-            "unit_scores",
-            "removed_k",
-            "removed_p",
-            "removed_flipped",
-            "kept_k",
-            "kept_p",
-            "single_p",
-            "drawn_units",
-            "drawn_p",
-            "soft_p",
-        )
-    }
+    lists = {name: _Lists(examples, name) for name in ("unit_starts", *CURVES)}
     rows = lists["removed_k"].there
     if not rows.any():
         return True

@@ -92,7 +92,8 @@ def sensed(method: Method, ground: Ground) -> Sensed:
                 method.require_served(ground.classifier)
                 answer = method.explain(ground.classifier, part)
         except UnsupportedArchitectureError:
-            break
+            # nothing of a model that it serves in part only
+            return Sensed(np.zeros(0), np.zeros(0))
         failed = {*unrankable(part, answer.scores, signed=method.signed or method.negative), *answer.failed}
         good = [i for i in range(len(part)) if i not in failed]
         if good and COMPLETENESS in answer.report:

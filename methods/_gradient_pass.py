@@ -14,7 +14,8 @@ from torch import Tensor
 
 from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
-from whybench.methods._points import add_up, baseline_embeddings, gradients_at
+from whybench.methods._baselines import baseline_embeddings
+from whybench.methods._points import add_up, gradients_at
 from whybench.methods.gradient_x_input import ROUNDING, ROUNDING_EPSILONS
 from whybench.methods.integrated_gradients import IntegratedGradients
 

@@ -6,9 +6,8 @@ points.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,10 +16,6 @@ from torch import Tensor
 from whybench.bench import packing
 from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
-from whybench.bench.errors import OperatorError, ParameterError
-from whybench.methods._coalitions import generator_for
-
-Baseline = Literal["auto", "mask", "pad"]
 
 MakePoints = Callable[[list[int], list[int], int], Tensor]
 """Given the texts, the numbers of their points and a number of tokens, the points ``[points, tokens, hidden]``."""
@@ -100,65 +95,3 @@ def add_up(total: Tensor, examples: Sequence[int], rows: Tensor) -> None:
     for example in sorted(set(examples)):
         own = [row for row, owner in enumerate(examples) if owner == example]
         total[example, : rows.shape[1]] += rows[own].sum(dim=0).to(total.dtype)
-
-
-# ---- baselines and noise ----
-
-
-def baseline_id(classifier: Classifier, baseline: Baseline) -> int:
-    """The token that stands for "nothing".
-
-    Raises:
-        OperatorError: ``baseline`` is ``mask``, and the tokenizer has no mask token.
-        ParameterError: There is no such baseline.
-    """
-    if baseline not in get_args(Baseline):
-        raise ParameterError(f"baseline is {baseline!r}; it must be one of {', '.join(get_args(Baseline))}.")
-    mask = classifier.tokenizer.mask_token_id
-    if baseline == "mask" and mask is None:
-        raise OperatorError(
-            f"the tokenizer of {classifier.name!r} has no mask token for the baseline; use baseline=pad."
-        )
-    return int(mask if baseline != "pad" and mask is not None else classifier.pad_id)
-
-
-def baseline_ids(classifier: Classifier, batch: Batch, baseline: Baseline) -> Tensor:
-    """Ids ``[batch, tokens]`` with the baseline's token in place of every one that can be removed."""
-    return torch.where(batch.units >= 0, baseline_id(classifier, baseline), batch.input_ids)
-
-
-def baseline_embeddings(classifier: Classifier, batch: Batch, baseline: Baseline) -> Tensor:
-    """Word embeddings ``[batch, tokens, hidden]`` of `baseline_ids`."""
-    return classifier.embeddings(dataclasses.replace(batch, input_ids=baseline_ids(classifier, batch, baseline)))
-
-
-def noisy(classifier: Classifier, batch: Batch, name: str, seed: int, noise: float) -> MakePoints:
-    """Makes points that are the text's own embeddings with Gaussian noise on every token that can be removed.
-
-    The noise of a point hangs on the method's name, the seed, the example's id and the point's number alone. It is
-    drawn on the CPU, so that it is the same on every device.
-
-    Args:
-        classifier: The classifier.
-        batch: The texts.
-        name: The method's.
-        seed: Another one gives other noise.
-        noise: The standard deviation, as a share of the text's range: its largest embedding entry less its smallest.
-    """
-    text = classifier.embeddings(batch)
-    removable = batch.units >= 0
-    hidden = text.shape[-1]
-    # in float64, which half precision does not round; special tokens have no noise, and do not count
-    lowest, highest = (text.double().masked_fill(~removable[:, :, None], fill).flatten(1) for fill in (np.inf, -np.inf))
-    scale = noise * (highest.amax(dim=1) - lowest.amin(dim=1)).clamp_min(0)
-    lengths = batch.lengths().tolist()
-
-    def make(examples: list[int], numbers: list[int], width: int) -> Tensor:
-        drawn = torch.zeros(len(examples), width, hidden, dtype=torch.float64)
-        for row, example, number in zip(drawn, examples, numbers, strict=True):
-            generator = generator_for(name, seed, f"{batch.ids[example]}:{number}")
-            row[: lengths[example]] = torch.from_numpy(generator.standard_normal((lengths[example], hidden)))
-        drawn = drawn.to(text.device) * scale[examples, None, None] * removable[examples, :width, None]
-        return (text[examples, :width].double() + drawn).to(text.dtype)
-
-    return make

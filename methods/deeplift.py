@@ -7,7 +7,7 @@ import torch
 from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
 from whybench.bench.method import Attribution, ReportingMethod
-from whybench.methods._points import Baseline, baseline_embeddings
+from whybench.methods._baselines import Baseline, baseline_embeddings
 from whybench.methods._rescale import rescale
 
 

@@ -11,8 +11,9 @@ from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
 from whybench.bench.errors import ParameterError
 from whybench.bench.method import Attribution, ReportingMethod
+from whybench.methods._baselines import Baseline, baseline_embeddings, baseline_id
 from whybench.methods._coalitions import check_at_least_one
-from whybench.methods._points import Baseline, add_up, baseline_embeddings, baseline_id, gradients_at
+from whybench.methods._points import add_up, gradients_at
 from whybench.methods._vocabulary import ordinary_ids
 from whybench.methods._word_paths import Strategy, WordPaths
 

@@ -11,8 +11,9 @@ from torch import Tensor
 from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
 from whybench.bench.method import Method
+from whybench.methods._baselines import baseline_ids
 from whybench.methods._coalitions import check_at_least_one, generator_for
-from whybench.methods._points import add_up, baseline_ids, gradients_at
+from whybench.methods._points import add_up, gradients_at
 from whybench.methods._vocabulary import ordinary_ids
 
 

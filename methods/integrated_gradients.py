@@ -12,7 +12,7 @@ from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
 from whybench.bench.errors import ParameterError
 from whybench.bench.method import Attribution, ReportingMethod
-from whybench.methods._points import Baseline, baseline_ids
+from whybench.methods._baselines import Baseline, baseline_ids
 
 MISSING = 0.05
 """Share of the difference that may be missing from the sum of the scores before more points are taken."""

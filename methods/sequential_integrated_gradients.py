@@ -9,8 +9,9 @@ from torch import Tensor
 from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
 from whybench.bench.method import Attribution, ReportingMethod
+from whybench.methods._baselines import Baseline, baseline_embeddings
 from whybench.methods._coalitions import check_at_least_one
-from whybench.methods._points import Baseline, add_up, baseline_embeddings, gradients_at
+from whybench.methods._points import add_up, gradients_at
 
 
 class SequentialIntegratedGradients(ReportingMethod):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from whybench.bench.batch import Batch
 from whybench.bench.classifier import Classifier
-from whybench.bench.errors import ParameterError
 from whybench.bench.method import Method
 from whybench.methods._coalitions import check_at_least_one
-from whybench.methods._points import add_up, gradients_at, noisy
+from whybench.methods._noise import check_noise, noisy
+from whybench.methods._points import add_up, gradients_at
 
 
 class SmoothGrad(Method):
@@ -58,9 +56,3 @@ class SmoothGrad(Method):
             add_up(total, examples, gradient.double())
         norm: Tensor = torch.linalg.vector_norm(total / self.samples, dim=-1)
         return norm * batch.attention_mask
-
-
-def check_noise(method: str, noise: float) -> None:
-    """Raise ParameterError where the noise is negative, or no number."""
-    if not (noise >= 0 and math.isfinite(noise)):
-        raise ParameterError(f"{method}: noise is {noise}; it must be a number of at least 0.")

@@ -10,8 +10,8 @@ from whybench.bench.classifier import Classifier
 from whybench.bench.errors import ParameterError
 from whybench.bench.method import Method
 from whybench.methods._coalitions import check_at_least_one
-from whybench.methods._points import add_up, gradients_at, noisy
-from whybench.methods.smoothgrad import check_noise
+from whybench.methods._noise import check_noise, noisy
+from whybench.methods._points import add_up, gradients_at
 
 
 class VarGrad(Method):

@@ -1,8 +1,5 @@
 """axe-core on every kind of page, light and dark: no serious issue."""
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +12,7 @@ from whybench.tests.leaderboard.causal_factory import causal_suite
 from whybench.tests.leaderboard.factory import METHODS, Made, make
 from whybench.tests.leaderboard.test_skills import references
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra: test)")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed (extra: test)")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 
 FAILED = GateOutcome(status="failed", value=0.4, limit=1e-4, reason="another batch, another map")
 
@@ -56,16 +50,6 @@ def pages(store: ResultStore, tmp_path_factory: pytest.TempPathFactory) -> list[
         brief / "index.html",
         next((brief / "boards").iterdir()),
     ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        # Chromium's sandbox does not work for root, as in containers
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        running = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield running
-        running.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

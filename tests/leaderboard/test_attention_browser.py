@@ -8,11 +8,9 @@ import pytest
 from whybench.bench.store import ResultStore
 from whybench.leaderboard.site import build_site
 from whybench.tests.leaderboard.causal_factory import causal, causal_suite
-from whybench.tests.leaderboard.test_browser import CHROMIUM, CONTRAST, HOSTILE, browser, page
+from whybench.tests.leaderboard.test_browser import CONTRAST, HOSTILE, page
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
-
-__all__ = ["browser", "page"]
+__all__ = ["page"]
 
 
 @pytest.fixture(scope="module")

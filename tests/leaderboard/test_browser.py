@@ -1,7 +1,5 @@
 """The pages in a real Chromium, opened from files."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +10,6 @@ from whybench.bench.recovery import RECOVERY
 from whybench.bench.store import ResultStore
 from whybench.leaderboard.site import build_site
 from whybench.tests.leaderboard.factory import DEFAULT, Made, make, suite
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra: test)")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 
 HOSTILE = "<script>document.title='owned'</script>\u202egnp" + "x" * 10_000
 
@@ -42,16 +36,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make(store, hostile)
     make(store, Made(method="lime", error=HOSTILE))
     return build_site(store.read_all(), store.read_failures(), folder / "site").parent
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        # Chromium's sandbox does not work for root, as in containers
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        running = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from whybench.tests.leaderboard.test_browser import browser, page, playwright, pytestmark, site
+from whybench.tests.leaderboard.test_browser import page, site
 
-__all__ = ["browser", "page", "playwright", "pytestmark", "site"]
+__all__ = ["page", "site"]
 
 XOR = "versus/xor-cues-xor-cues-30.html"
 
