@@ -8,9 +8,7 @@ import pytest
 import torch
 
 from whybench.bench.errors import ParameterError, UnsupportedArchitectureError
-from whybench.methods.efficient_attention import EfficientAttention
-from whybench.methods.raw_attention import RawAttention
-from whybench.tests.models import (
+from whybench.bench.tiny_models import (
     DECODERS,
     FAMILIES,
     HEADS,
@@ -18,9 +16,11 @@ from whybench.tests.models import (
     TEXTS,
     UNSUPPORTED,
     fresh_classifier,
-    state_of,
     tiny_classifier,
 )
+from whybench.methods.efficient_attention import EfficientAttention
+from whybench.methods.raw_attention import RawAttention
+from whybench.tests.models import state_of
 
 # What comes after the heads' outputs are put side by side.
 OUTPUT_PROJECTION = {

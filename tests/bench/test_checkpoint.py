@@ -9,12 +9,7 @@ from transformers import AutoModel
 
 from whybench.bench.classifier import Classifier
 from whybench.bench.errors import ModelError
-from whybench.tests.models import (
-    FAMILIES,
-    TEXTS,
-    fresh_classifier,
-    tiny_classifier,
-)
+from whybench.bench.tiny_models import FAMILIES, TEXTS, fresh_classifier, tiny_classifier
 
 
 @pytest.fixture

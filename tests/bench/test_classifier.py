@@ -6,7 +6,7 @@ from torch.nn.functional import softmax
 
 from whybench.bench.classifier import Classifier
 from whybench.bench.errors import LabelError, ModelError, UnsupportedArchitectureError
-from whybench.tests.models import (
+from whybench.bench.tiny_models import (
     DECODERS,
     FAMILIES,
     MAX_LENGTH,
@@ -18,9 +18,9 @@ from whybench.tests.models import (
     build_tokenizer,
     byte_level,
     fresh_classifier,
-    state_of,
     tiny_classifier,
 )
+from whybench.tests.models import state_of
 
 ALL = (*FAMILIES, UNSUPPORTED)
 

@@ -7,7 +7,7 @@ from torch import nn
 from whybench import Method, load_method
 from whybench.bench.cost import counting, explain_and_measure, milliseconds, peak_memory
 from whybench.bench.listing import entries
-from whybench.tests.models import FAMILIES, TEXTS, tiny_classifier
+from whybench.bench.tiny_models import FAMILIES, TEXTS, tiny_classifier
 
 CPU = torch.device("cpu")
 

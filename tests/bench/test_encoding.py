@@ -8,7 +8,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, pr
 from whybench.bench.encoding import encode
 from whybench.bench.errors import EmptyTextError, InputError, ParameterError
 from whybench.bench.task import Span
-from whybench.tests.models import (
+from whybench.bench.tiny_models import (
     FAMILIES,
     MAX_LENGTH,
     PAIRS,

@@ -10,7 +10,7 @@ from whybench import Attribution, Method, load_method
 from whybench.bench.choices import GATES
 from whybench.bench.gates import COMPLETENESS, ModelState, difference, gates
 from whybench.bench.schema import Coverage, Failure
-from whybench.tests.models import TEXTS, fresh_classifier, tiny_classifier
+from whybench.bench.tiny_models import TEXTS, fresh_classifier, tiny_classifier
 
 ALL_SCORED = Coverage(examples=4, scored=4, truncated=0)
 RUN = [name for name in GATES if name != "randomised_weights"]

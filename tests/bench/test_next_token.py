@@ -19,7 +19,8 @@ from whybench.bench.metrics import METRICS
 from whybench.bench.next_token import NextTokenModel
 from whybench.bench.operators import Remover
 from whybench.bench.task import Example
-from whybench.tests.models import TEXTS, build_config, build_model, build_tokenizer, fresh_classifier, state_of
+from whybench.bench.tiny_models import TEXTS, build_config, build_model, build_tokenizer, fresh_classifier
+from whybench.tests.models import state_of
 
 FAMILIES = ("gpt2", "llama", "qwen3")
 TEXTS = [text.lower().rstrip(".") for text in TEXTS]

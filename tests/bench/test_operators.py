@@ -9,7 +9,7 @@ from whybench.bench.engine import ForwardEngine
 from whybench.bench.errors import OperatorError, UnknownNameError
 from whybench.bench.operators import OPERATORS, Remover, operator_for
 from whybench.bench.positions import positions_of
-from whybench.tests.models import (
+from whybench.bench.tiny_models import (
     DECODERS,
     ENCODERS,
     FAMILIES,
@@ -19,9 +19,9 @@ from whybench.tests.models import (
     build_tokenizer,
     byte_level,
     fresh_classifier,
-    state_of,
     tiny_classifier,
 )
+from whybench.tests.models import state_of
 
 # Without a pad token there is no `pad`, without a mask token no `mask`.
 SERVED = (

@@ -11,7 +11,7 @@ from whybench.bench import ferret
 from whybench.bench.errors import InputError, NonFiniteScoresError, OperatorError, ParameterError, UnknownNameError
 from whybench.bench.metrics import METRICS, metrics_named
 from whybench.bench.profiles import PROFILES, floors
-from whybench.tests.models import PAIRS, TEXTS, tiny_classifier
+from whybench.bench.tiny_models import PAIRS, TEXTS, tiny_classifier
 
 
 def drawn(batch, seed=0):

@@ -12,8 +12,9 @@ from whybench.bench.errors import CorruptResultError, ParameterError
 from whybench.bench.randomised import LIMIT, correlation, randomised_weights, redraw, stages
 from whybench.bench.runner import Plan, run
 from whybench.bench.store import ResultStore, read
+from whybench.bench.tiny_models import LAYERS, TEXTS, fresh_classifier, tiny_classifier
 from whybench.tests.bench.test_store import Silent
-from whybench.tests.models import LAYERS, TEXTS, fresh_classifier, state_of, tiny_classifier
+from whybench.tests.models import state_of
 
 
 class Raises(Method):

@@ -21,7 +21,7 @@ from whybench.bench.errors import (
 )
 from whybench.bench.metrics import METRICS
 from whybench.bench.scoring import rankings, tie_breaker
-from whybench.tests.models import PAIRS, tiny_classifier
+from whybench.bench.tiny_models import PAIRS, tiny_classifier
 
 # a logarithm and a quotient of small drops: rounding weighs more
 LOGARITHMIC = ("log_odds", "infidelity", "normalised_comprehensiveness", "normalised_sufficiency")

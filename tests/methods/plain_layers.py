@@ -10,8 +10,8 @@ from transformers import AutoModelForSequenceClassification
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from whybench import Classifier
+from whybench.bench.tiny_models import fresh_classifier
 from whybench.tests.methods.test_methods import one
-from whybench.tests.models import fresh_classifier
 
 _BERT = {
     "layers": "base_model.encoder.layer",

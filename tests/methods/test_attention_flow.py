@@ -8,9 +8,10 @@ from scipy.optimize import linprog
 
 from whybench import load_method
 from whybench.bench.cost import counting
+from whybench.bench.tiny_models import FAMILIES, READOUT, TEXTS, fresh_classifier, tiny_classifier
 from whybench.methods.attention_flow import UNIT, _flows
 from whybench.tests.methods.test_attention_methods import plain_attention, plain_readout
-from whybench.tests.models import FAMILIES, READOUT, TEXTS, fresh_classifier, state_of, tiny_classifier
+from whybench.tests.models import state_of
 
 
 def by_networkx(layers, readout):

@@ -9,9 +9,10 @@ import torch
 from whybench.bench.cost import counting
 from whybench.bench.errors import ParameterError, UnsupportedArchitectureError
 from whybench.bench.registry import load_method
+from whybench.bench.tiny_models import FAMILIES, HEADS, LAYERS, TEXTS, fresh_classifier, tiny_classifier
 from whybench.methods._layer_outputs import layer_outputs
 from whybench.tests.methods.test_methods import close, one
-from whybench.tests.models import FAMILIES, HEADS, LAYERS, TEXTS, fresh_classifier, state_of, tiny_classifier
+from whybench.tests.models import state_of
 
 TARGETS = (0, 1, 2, 1)
 # where each family keeps its layers

@@ -15,17 +15,9 @@ from whybench.bench.explanation import explain_text, to_html
 from whybench.bench.matrices import Matrices, MatrixMethod
 from whybench.bench.registry import load_method
 from whybench.bench.scoring import unrankable
+from whybench.bench.tiny_models import FAMILIES, HEADS, LAYERS, READOUT, TEXTS, fresh_classifier, tiny_classifier
 from whybench.tests.methods.test_methods import close, one
-from whybench.tests.models import (
-    FAMILIES,
-    HEADS,
-    LAYERS,
-    READOUT,
-    TEXTS,
-    fresh_classifier,
-    state_of,
-    tiny_classifier,
-)
+from whybench.tests.models import state_of
 
 SOLVED = ("effective_attention", "row_sum_attention", "efficient_attention", "sparsest_attention")
 

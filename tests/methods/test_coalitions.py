@@ -16,13 +16,13 @@ from sklearn.metrics.pairwise import cosine_distances
 
 from whybench.bench.errors import MethodError, ParameterError
 from whybench.bench.registry import load_method
+from whybench.bench.tiny_models import TEXTS, tiny_classifier
 from whybench.methods._coalitions import all_coalitions, of_sizes, target_probabilities
 from whybench.methods.kernel_shap import kernel, kernel_values
 from whybench.methods.lime import proximity, ridge_values
 from whybench.methods.rise import mask_values
 from whybench.methods.shapley import shapley_values
 from whybench.methods.shapley_sampling import on_the_way, order_values
-from whybench.tests.models import TEXTS, tiny_classifier
 
 SHORT = ("the cast was great but the film bad", "bad", "an unbelievably slow joke")
 SAMPLED = ("kernel_shap", "lime", "shapley_sampling", "rise")

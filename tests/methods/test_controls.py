@@ -10,7 +10,8 @@ from whybench.bench.classifier import Classifier
 from whybench.bench.errors import MethodError, ParameterError
 from whybench.bench.listing import entries
 from whybench.bench.registry import load_method
-from whybench.tests.models import HEADS, LAYERS, TEXTS, UNSUPPORTED, fresh_classifier, state_of, tiny_classifier
+from whybench.bench.tiny_models import HEADS, LAYERS, TEXTS, UNSUPPORTED, fresh_classifier, tiny_classifier
+from whybench.tests.models import state_of
 
 FAMILIES = ("bert", "gpt2", "modernbert", "llama")
 CONTROLS = ("uniform_attention", "permuted_attention", "frozen_attention", "adversarial_attention")

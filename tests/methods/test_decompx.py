@@ -6,9 +6,10 @@ import torch
 from whybench import Classifier, load_method
 from whybench.bench.cost import counting
 from whybench.bench.errors import UnsupportedArchitectureError
+from whybench.bench.tiny_models import PAIRS, TEXTS, fresh_classifier, tiny_classifier
 from whybench.methods import _token_vectors, decompx
 from whybench.tests.methods import plain_layers as plain
-from whybench.tests.models import PAIRS, TEXTS, fresh_classifier, state_of, tiny_classifier
+from whybench.tests.models import state_of
 
 TEXT = "the cast was great"
 

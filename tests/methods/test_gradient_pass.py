@@ -10,7 +10,8 @@ import whybench
 from whybench import load_method
 from whybench.bench.cost import counting
 from whybench.bench.errors import LabelError, OperatorError, ParameterError
-from whybench.tests.models import PAIRS, TEXTS, fresh_classifier, state_of, tiny_classifier
+from whybench.bench.tiny_models import PAIRS, TEXTS, fresh_classifier, tiny_classifier
+from whybench.tests.models import state_of
 
 FAMILIES = ("bert", "roberta", "gpt2", "llama", "modernbert")
 STEPS = 7

@@ -10,10 +10,11 @@ import torch
 from whybench import Classifier, NextTokenModel, load_method
 from whybench.bench.cost import counting
 from whybench.bench.errors import ParameterError, UnsupportedArchitectureError
+from whybench.bench.tiny_models import FAMILIES, READOUT, TEXTS, fresh_classifier, tiny_classifier
 from whybench.methods import _blocks
 from whybench.methods._block_reading import ALL, POST_NORM, blocks
 from whybench.tests.methods import plain_layers as plain
-from whybench.tests.models import FAMILIES, READOUT, TEXTS, fresh_classifier, state_of, tiny_classifier
+from whybench.tests.models import state_of
 
 TEXT = TEXTS[2]
 MAPPED = ("norm_attention", "norm_residual_attention", "globenc", "alti", "value_zeroing")

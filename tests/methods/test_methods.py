@@ -12,14 +12,7 @@ from whybench.bench.errors import (
     UnsupportedArchitectureError,
 )
 from whybench.bench.registry import load_method, names
-from whybench.tests.models import (
-    ENCODERS,
-    FAMILIES,
-    TEXTS,
-    UNSUPPORTED,
-    fresh_classifier,
-    tiny_classifier,
-)
+from whybench.bench.tiny_models import ENCODERS, FAMILIES, TEXTS, UNSUPPORTED, fresh_classifier, tiny_classifier
 
 # controls are no explanations, and have tests of their own
 METHODS = [name for name in names("method") if load_method(name).family != "control"]

@@ -9,10 +9,10 @@ import torch
 from whybench.bench.cost import counting
 from whybench.bench.errors import ParameterError
 from whybench.bench.registry import load_method
+from whybench.bench.tiny_models import PAIRS, TEXTS, fresh_classifier, tiny_classifier
 from whybench.methods._coalitions import all_coalitions
 from whybench.methods.partition_shap import grouped_orders, owen_sets, owen_values, siblings
 from whybench.tests.methods.test_methods import close
-from whybench.tests.models import PAIRS, TEXTS, fresh_classifier, tiny_classifier
 
 SHORT = ("a slow film", "bad", "the joke was unwatchable.", "never was a slow joke so great")
 

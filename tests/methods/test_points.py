@@ -11,12 +11,13 @@ from whybench import NextTokenModel, load_task
 from whybench.bench.cost import counting
 from whybench.bench.errors import OperatorError, ParameterError
 from whybench.bench.registry import load_method
+from whybench.bench.tiny_models import TEXTS, fresh_classifier, tiny_classifier
 from whybench.methods._coalitions import generator_for
 from whybench.methods._vocabulary import ordinary_ids
 from whybench.methods._word_paths import WordPaths
 from whybench.tasks.builtin import checkpoint
 from whybench.tests.methods.test_methods import close, plain_gradient
-from whybench.tests.models import TEXTS, fresh_classifier, state_of, tiny_classifier
+from whybench.tests.models import state_of
 
 FAMILIES = ("bert", "roberta", "modernbert", "gpt2", "llama")
 TARGETS = (0, 1, 2, 1)

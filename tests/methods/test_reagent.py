@@ -10,12 +10,12 @@ from whybench import NextTokenModel, load_task
 from whybench.bench.cost import counting
 from whybench.bench.errors import ParameterError
 from whybench.bench.registry import load_method
+from whybench.bench.tiny_models import FAMILIES, PAIRS, TEXTS, tiny_classifier
 from whybench.methods._coalitions import generator_for, of_sizes
 from whybench.methods._vocabulary import ordinary_ids
 from whybench.methods.reagent import replacement_values
 from whybench.tasks.builtin import checkpoint
 from whybench.tests.methods.test_methods import close
-from whybench.tests.models import FAMILIES, PAIRS, TEXTS, tiny_classifier
 
 
 @pytest.mark.parametrize(

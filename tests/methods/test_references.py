@@ -10,9 +10,9 @@ from whybench import load_method, score
 from whybench.bench.curves import Curves
 from whybench.bench.errors import ParameterError, UnknownNameError
 from whybench.bench.metrics import METRICS
+from whybench.bench.tiny_models import PAIRS, TEXTS, tiny_classifier
 from whybench.methods._linear import linear
 from whybench.methods.permuted import Permuted
-from whybench.tests.models import PAIRS, TEXTS, tiny_classifier
 
 SEARCHED = ("comprehensiveness", "sufficiency", "deletion_auc", "insertion_auc")
 SHORT = ["the film was great", "a bad slow joke", "great", "wonderful cast and joke"]

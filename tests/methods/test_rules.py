@@ -13,11 +13,12 @@ from whybench import NextTokenModel, load_task
 from whybench.bench.cost import counting
 from whybench.bench.errors import OperatorError, UnsupportedArchitectureError
 from whybench.bench.registry import load_method
+from whybench.bench.tiny_models import FAMILIES, TEXTS, UNSUPPORTED, fresh_classifier, tiny_classifier
 from whybench.methods._operations import attention_by
 from whybench.methods._rescale import rescale
 from whybench.tasks.builtin import checkpoint
 from whybench.tests.methods.test_methods import close
-from whybench.tests.models import FAMILIES, TEXTS, UNSUPPORTED, fresh_classifier, state_of, tiny_classifier
+from whybench.tests.models import state_of
 
 TARGETS = torch.tensor([0, 1, 2, 1])
 METHODS = ("deeplift", "lrp")

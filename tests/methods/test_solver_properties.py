@@ -9,9 +9,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from whybench.bench.tiny_models import FAMILIES, TEXTS, tiny_classifier
 from whybench.methods._output_preserving import RESIDUAL_TOLERANCE, ROW_SUM_TOLERANCE, solve
 from whybench.tests.methods.test_output_preserving import SHARED, normal, trained_attention
-from whybench.tests.models import FAMILIES, TEXTS, tiny_classifier
 
 KINDS = ("effective", "row_sum", "efficient", "sparsest")
 DISTRIBUTIONS = ("efficient", "sparsest")

@@ -6,7 +6,7 @@ from whybench.bench.causal.chance import generator
 from whybench.bench.causal.shared import Shared
 from whybench.bench.engine import ForwardEngine
 from whybench.bench.matrices import Matrices, MatrixMethod
-from whybench.tests.models import TEXTS, tiny_classifier
+from whybench.bench.tiny_models import TEXTS, tiny_classifier
 
 
 class Own(MatrixMethod):

@@ -11,9 +11,9 @@ from whybench.bench.causal.metrics import CAUSAL
 from whybench.bench.errors import MethodError, ParameterError
 from whybench.bench.runner import Plan, run
 from whybench.bench.store import ResultStore
+from whybench.bench.tiny_models import TEXTS
 from whybench.tests.bench.causal.methods import Broken, Doubled, Even, Mixed, Own, Uncertain, shared_of
 from whybench.tests.bench.test_store import Silent
-from whybench.tests.models import TEXTS
 
 CONTROLS_LACK = {name for name, metric in CAUSAL.items() if metric.group in ("Erasure", "Agreement with others")} | {
     "flip_mass",

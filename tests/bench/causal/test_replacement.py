@@ -19,8 +19,8 @@ from whybench.bench.causal.minimality import (
 )
 from whybench.bench.causal.replacement import all_replaced, errors, partly, partly_replaced
 from whybench.bench.causal.variants import as_it_is, everywhere, logits_of, run_with
+from whybench.bench.tiny_models import LAYERS
 from whybench.tests.bench.causal.methods import Even, random_rows, shared_of
-from whybench.tests.models import LAYERS
 
 LN2 = math.log(2)
 double = torch.float64

@@ -12,8 +12,8 @@ from whybench.bench.causal.distances import jsd
 from whybench.bench.causal.shared import Shared
 from whybench.bench.classifier import Classifier
 from whybench.bench.errors import ModelError
+from whybench.bench.tiny_models import TEXTS, tiny_classifier
 from whybench.tests.bench.causal.methods import shared_of
-from whybench.tests.models import TEXTS, tiny_classifier
 
 
 def plain_erasure(classifier, one, unit):
