@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import re
+import subprocess
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -20,6 +22,7 @@ def environment(device: torch.device) -> Environment:
     on_gpu = device.type == "cuda"
     return Environment(
         whybench=importlib.metadata.version("whybench"),
+        commit=commit_of(Path(__file__).resolve().parents[1]),
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
         torch=torch.__version__,
@@ -29,6 +32,33 @@ def environment(device: torch.device) -> Environment:
         driver=_driver() if on_gpu else None,
         threads=torch.get_num_threads(),
     )
+
+
+@cache
+def commit_of(folder: Path) -> str | None:
+    """The commit that the sources in a folder are of, ``+changed`` after it where they differ from it.
+
+    Args:
+        folder: A package's folder. That a repository lies around it is not enough: whybench may be installed within
+            somebody's project, whose commit says nothing of it.
+
+    Returns:
+        The commit's full name; None where the sources are not a repository's, or git is not there.
+    """
+    if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return None
+    commit, changes = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain", "--", ".")
+    return None if commit is None else f"{commit}+changed" if changes else commit
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git prints; None where it fails, is not there, or may not be run."""
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _processor() -> str:

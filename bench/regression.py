@@ -92,7 +92,7 @@ class Compared:
         pair: The cell in both.
         changes: Its figures.
         events: What else changed.
-        same_environment: Whether versions and hardware are equal, whybench's own version aside.
+        same_environment: Whether versions and hardware are equal, whybench's own version and commit aside.
     """
 
     pair: Pair
@@ -342,7 +342,10 @@ def _times(pair: Pair, more_base: Sequence[Mapping[str, Side]], more_new: Sequen
 
 
 def _same_code(one: Side, other: Side) -> bool:
-    sources = [(side.result.spec.method.source, side.result.environment.whybench) for side in (one, other)]
+    sources = [
+        (side.result.spec.method.source, side.result.environment.whybench, side.result.environment.commit)
+        for side in (one, other)
+    ]
     return one.finished and sources[0] == sources[1]
 
 
@@ -354,7 +357,7 @@ def _logs_of(sides: Sequence[Side], name: str) -> Floats:
 
 
 def _same_environment(sides: Sequence[Side]) -> bool:
-    environments = [side.result.environment.model_copy(update={"whybench": ""}) for side in sides]
+    environments = [side.result.environment.model_copy(update={"whybench": "", "commit": None}) for side in sides]
     return all(one == environments[0] for one in environments)
 
 

@@ -237,9 +237,16 @@ class Cost(Record):
 
 
 class Environment(Record):
-    """Where a result was made: versions and hardware, no names of users or machines."""
+    """Where a result was made: versions and hardware, no names of users or machines.
+
+    Attributes:
+        whybench: Its version.
+        commit: Commit of its sources, ``+changed`` after it where they had been changed since; None where whybench was
+            not run from a checkout, and in results from before this was noted.
+    """
 
     whybench: str
+    commit: str | None = None
     python: str
     platform: str
     torch: str
