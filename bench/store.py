@@ -112,7 +112,8 @@ class StoredResult:
     def _read(self, wanted: Sequence[str], columns: Sequence[str] | None) -> pa.Table:
         try:
             with pq.ParquetFile(self.folder / EXAMPLES) as file:
-                missing = [name for name in wanted if name not in file.schema_arrow.names]
+                there = set(file.schema_arrow.names)
+                missing = [name for name in wanted if name not in there]
                 if not missing:
                     return file.read(columns=None if columns is None else list(columns))
         except (OSError, pa.ArrowException) as error:

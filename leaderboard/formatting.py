@@ -89,7 +89,7 @@ def visible(text: str, most: int = 160) -> str:
     What is longer than ``most`` characters is cut, and ends with the number of characters that were left out.
     """
     left_out = f"… ({len(text) - most:,} more characters)" if len(text) > most else ""
-    return "".join(_spelled(character, ("Cc", "Cf", "Zl", "Zp")) for character in text[:most]) + left_out
+    return _spelled_out(text[:most], ("Cc", "Cf", "Zl", "Zp")) + left_out
 
 
 def breakable(text: str) -> Markup:
@@ -108,7 +108,7 @@ def coded(text: str) -> Markup:
 
 def printable(text: str) -> str:
     """A running text in which only what HTML cannot hold is spelled out: control characters other than white space."""
-    return "".join(character if character in "\t\n\r" else _spelled(character, ("Cc",)) for character in text)
+    return _spelled_out(text, ("Cc",), but="\t\n\r")
 
 
 def cited(citation: str) -> list[tuple[str, str | None]]:
@@ -144,8 +144,13 @@ class Slugs:
         return slug
 
 
-def _spelled(character: str, categories: tuple[str, ...]) -> str:
-    return f"⟨U+{ord(character):04X}⟩" if unicodedata.category(character) in categories else character
+def _spelled_out(text: str, categories: tuple[str, ...], but: str = "") -> str:
+    # most texts have nothing to spell out, and a page has tens of thousands of them
+    if text.isprintable():
+        return text
+    return "".join(
+        f"⟨U+{ord(one):04X}⟩" if one not in but and unicodedata.category(one) in categories else one for one in text
+    )
 
 
 def _exponent(value: float) -> int:

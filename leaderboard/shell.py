@@ -1,0 +1,113 @@
+"""What all pages share: the templates with their filters, and where the navigation leads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from whybench.bench.choices import UNRANKED
+from whybench.bench.metrics import PROTOCOL_VERSION
+from whybench.leaderboard import (
+    dot_plot,
+    formatting,
+    histogram,
+    history_page,
+    matrix_map,
+    scatter,
+    tradeoff_page,
+    versus_page,
+)
+from whybench.leaderboard.curve_plot import HEIGHT, WIDTH
+from whybench.leaderboard.formatting import Slugs
+from whybench.leaderboard.heatmap import drawn
+from whybench.leaderboard.robustness import HELP, TITLE
+from whybench.leaderboard.truth_page import TITLE as TRUTH_TITLE
+
+_FOLDER = Path(__file__).parent / "templates"
+
+
+class Shell:
+    """Renders pages. It can be pickled, so that other processes render the same.
+
+    Args:
+        labels: All methods, in the order in which their pages are named.
+        navigation: Per name that the templates know an address from the site's root; None where there is no such page.
+        tasks: Name and page of every task.
+    """
+
+    def __init__(
+        self, labels: Iterable[str], navigation: dict[str, str | None], tasks: tuple[tuple[str, str], ...]
+    ) -> None:
+        slugs = Slugs()
+        self._methods = {label: f"methods/{slugs.of(label)}.html" for label in labels}
+        self._navigation, self._tasks = navigation, tasks
+
+    def page(self, template: str, root: str, **context: Any) -> bytes:
+        """A page.
+
+        Args:
+            template: Its template.
+            root: The way from its folder to the site's root.
+            context: What the template shows.
+        """
+        text = self._environment.get_template(template).render(root=root, **context)
+        # a lone surrogate cannot be written as UTF-8, and a page is not to fail for it
+        return text.encode("utf-8", "replace")
+
+    def method_href(self, label: str) -> str:
+        """A method's page, from the site's root."""
+        return self._methods[label]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the compiled templates, which every process makes for itself."""
+        return {name: value for name, value in vars(self).items() if name != "_environment"}
+
+    @cached_property
+    def _environment(self) -> Environment:
+        made = Environment(
+            loader=FileSystemLoader(_FOLDER),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        made.filters |= {
+            "visible": formatting.visible,
+            "breakable": formatting.breakable,
+            "coded": formatting.coded,
+            "number": formatting.number,
+            "interval": formatting.interval,
+            "significant": formatting.significant,
+            "measured": formatting.measured,
+            "power": formatting.power,
+            "duration": formatting.duration,
+            "cited": formatting.cited,
+            "drawn": drawn,
+            "twice": lambda value: (value, value),
+        }
+        made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+        made.globals |= {
+            **self._navigation,
+            "protocol_version": PROTOCOL_VERSION,
+            "method_href": self.method_href,
+            "tasks": self._tasks,
+            "trust_title": TRUTH_TITLE,
+            "tradeoff_title": tradeoff_page.TITLE,
+            "versus_title": versus_page.TITLE,
+            "history_title": history_page.TITLE,
+            "unranked": UNRANKED,
+            "plot_size": (WIDTH, HEIGHT),
+            "dots": dot_plot,
+            "scatter": scatter,
+            "maps": matrix_map,
+            "bars": histogram,
+            "robustness_title": TITLE,
+            "robustness_help": HELP,
+            "infinity": math.inf,
+        }
+        return made

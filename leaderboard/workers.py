@@ -1,0 +1,50 @@
+"""The work of a large site, spread over processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+# a worker starts in a second or two: a site of fewer cells is built before it has
+CELLS_PER_WORKER = 200
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+
+class Apply(Protocol):
+    """What calls a function on each of several items and gives what it returns, in their order."""
+
+    def __call__(self, function: Callable[[Item], Made], items: Iterable[Item], /) -> Iterator[Made]: ...  # noqa: D102
+
+
+def workers_for(cells: int) -> int:
+    """How many processes a site of so many cells is built by."""
+    return max(1, min(_processors(), cells // CELLS_PER_WORKER))
+
+
+@contextmanager
+def workers(count: int) -> Iterator[Apply]:
+    """Processes for the time of a block; with one, this process does the work itself.
+
+    What they are given and what they return is pickled. They are spawned, not forked: a fork of a process with threads
+    (of torch, of a server) may never wake up. An exception in one is raised here.
+
+    Args:
+        count: Number of processes.
+    """
+    if count == 1:
+        yield map
+        return
+    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool.map
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
