@@ -292,11 +292,14 @@ def leaderboard(
 
     from whybench.bench.store import ResultStore
     from whybench.bench.verification import with_submissions
-    from whybench.leaderboard.site import build_site
+    from whybench.leaderboard.site import build_site, processes_for
     from whybench.leaderboard.text_table import print_overview
 
     store = ResultStore(results)
     out = site or results / "site"
+
+    def build(finished: list[StoredResult], failures: list[StoredResult]) -> Path:
+        return build_site(finished, failures, out, processes=processes_for(len(finished)))
 
     def read() -> tuple[list[StoredResult], list[StoredResult]]:
         return with_submissions(store, submissions), store.read_failures()
@@ -306,10 +309,10 @@ def leaderboard(
 
         watched = [results, *([submissions] if submissions else [])]
         sys.stdout.write("Ctrl-C stops it.\n")
-        serve_site(lambda: build_site(*read(), out), watched, out, port, lambda line: print(line, flush=True))
+        serve_site(lambda: build(*read()), watched, out, port, lambda line: print(line, flush=True))
         return
     finished, failures = read()
-    index = build_site(finished, failures, out)
+    index = build(finished, failures)
     print_overview(finished, failures, Console())
     sys.stdout.write(f"\nThe page: {index.resolve()}\n")
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from whybench.bench.comparison import Order, differing, order, ranks_of, resamples_for, rounding
 from whybench.bench.errors import ComparisonError
 from whybench.bench.statistics import RESAMPLES, percentile_intervals, resampled_means
+from whybench.bench.workers import Apply
 
 Floats = NDArray[np.float64]
 
@@ -106,12 +107,13 @@ def skill(contests: Sequence[Contest], *, seed: int = 0) -> Skill:
     return Skill(drawn[0], percentile_intervals(drawn[1:].T), "", examples, left_out)
 
 
-def overall(tasks: Mapping[str, Sequence[Contest]], *, seed: int = 0) -> Overall:
+def overall(tasks: Mapping[str, Sequence[Contest]], *, seed: int = 0, apply: Apply = map) -> Overall:
     """Mean skill over tasks, and Borda count. The resamples of one task are independent of those of another.
 
     Args:
         tasks: Per task one contest per metric; all of the same methods.
         seed: Seed of the resamples.
+        apply: Calls the function that takes long on each task.
 
     Raises:
         ComparisonError: The contests do not fit together or share no example, or a figure is infinite.
@@ -130,17 +132,15 @@ def overall(tasks: Mapping[str, Sequence[Contest]], *, seed: int = 0) -> Overall
     defined: list[str] = []
     undefined: dict[str, str] = {}
     points: list[Floats] = []
-    for place, (name, contests) in enumerate(tasks.items()):
-        figures, _ = _together(contests)
-        shares = [_borda(contest, figure) for contest, figure in zip(contests, figures, strict=True)]
-        points.append(np.mean(shares, axis=0))
-        drawn = _skills(contests, figures, [seed, place], resamples)
+    jobs = [(contests, (seed, place), resamples) for place, contests in enumerate(tasks.values())]
+    for name, (borda, drawn, differ) in zip(tasks, apply(_of_task, jobs), strict=True):
+        points.append(borda)
         if isinstance(drawn, str):
             undefined[name] = drawn
         else:
             defined.append(name)
             total += drawn
-            apart += np.max([differing(figure[:, :-2], rounding(figure)) for figure in figures], axis=0)
+            apart += differ
     mean = total / len(defined) if defined else None
     ordered = None
     if mean is not None and count > 1:
@@ -154,6 +154,17 @@ def overall(tasks: Mapping[str, Sequence[Contest]], *, seed: int = 0) -> Overall
         borda=np.mean(points, axis=0) if count > 1 else None,
         order=ordered,
     )
+
+
+def _of_task(
+    job: tuple[Sequence[Contest], tuple[int, int], int],
+) -> tuple[Floats, Floats | str, NDArray[np.int64]]:
+    """Borda shares of a task, skill and its resamples, and on how many examples two methods differ."""
+    contests, seed, resamples = job
+    figures, _ = _together(contests)
+    shares = [_borda(contest, figure) for contest, figure in zip(contests, figures, strict=True)]
+    apart = np.max([differing(figure[:, :-2], rounding(figure)) for figure in figures], axis=0)
+    return np.mean(shares, axis=0), _skills(contests, figures, seed, resamples), apart
 
 
 def _together(contests: Sequence[Contest]) -> tuple[list[Floats], int]:

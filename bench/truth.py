@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from whybench.bench.comparison import rounding
 from whybench.bench.errors import ComparisonError
 from whybench.bench.statistics import RESAMPLES, percentile_intervals, resampled_means
+from whybench.bench.workers import Apply
 
 # two methods are in one order or the other: a τ of them is a coin's toss
 FEWEST_METHODS = 3
@@ -142,7 +143,7 @@ def agreements(trials: Sequence[Trial], *, seed: int | Sequence[int] = 0) -> lis
     return made
 
 
-def trust(tasks: Mapping[str, Sequence[Trial]], *, seed: int = 0) -> dict[str, Trust]:
+def trust(tasks: Mapping[str, Sequence[Trial]], *, seed: int = 0, apply: Apply = map) -> dict[str, Trust]:
     """How far each metric can be trusted over tasks: the mean of its τ-b, with an interval.
 
     The resamples of one task are independent of those of another. The tasks need not have the same methods.
@@ -150,6 +151,7 @@ def trust(tasks: Mapping[str, Sequence[Trial]], *, seed: int = 0) -> dict[str, T
     Args:
         tasks: Per task a trial for each of its metrics.
         seed: Seed of the resamples.
+        apply: Calls the function that takes long on each task.
 
     Returns:
         By the metric's name, in the order in which they first appear.
@@ -159,13 +161,19 @@ def trust(tasks: Mapping[str, Sequence[Trial]], *, seed: int = 0) -> dict[str, T
             one is infinite.
     """
     by_metric: dict[str, dict[str, Agreement]] = {}
-    for place, (task, trials) in enumerate(tasks.items()):
-        for trial, found in zip(trials, agreements(trials, seed=[seed, place]), strict=True):
+    made = apply(_agreements, [(trials, (seed, place)) for place, trials in enumerate(tasks.values())])
+    for (task, trials), of_task in zip(tasks.items(), made, strict=True):
+        for trial, found in zip(trials, of_task, strict=True):
             by_task = by_metric.setdefault(trial.metric, {})
             if task in by_task:
                 raise ComparisonError(f"{task} has two trials of {trial.metric}. Give one for each metric.")
             by_task[task] = found
     return {metric: _over(by_task) for metric, by_task in by_metric.items()}
+
+
+def _agreements(job: tuple[Sequence[Trial], tuple[int, int]]) -> list[Agreement]:
+    trials, seed = job
+    return agreements(trials, seed=seed)
 
 
 def _over(by_task: dict[str, Agreement]) -> Trust:

@@ -8,6 +8,7 @@ from pathlib import Path
 from whybench.bench.causal.metrics import CAUSAL
 from whybench.bench.metric import Metric
 from whybench.bench.store import StoredResult
+from whybench.bench.workers import Apply, processors, workers
 from whybench.leaderboard import history_page, tradeoff_page
 from whybench.leaderboard.attention_page import attention_task, context, is_causal, readable
 from whybench.leaderboard.boards import boards
@@ -29,12 +30,14 @@ from whybench.leaderboard.tables import described, table
 from whybench.leaderboard.task_pages import TaskJob, task_pages
 from whybench.leaderboard.tradeoff_page import trade_offs
 from whybench.leaderboard.truth_page import truth_page
-from whybench.leaderboard.workers import Apply, workers
 
 ATTENTION = "attention.html"
 TRUST = "truth.html"
 TRADE_OFF = "tradeoff.html"
 HISTORY = "history.html"
+
+# a worker starts in a second or two: a site of fewer cells is built before it has
+CELLS_PER_WORKER = 200
 
 _FOLDER = Path(__file__).parent
 
@@ -48,7 +51,7 @@ def build_site(
         results: Finished cells.
         failures: Cells that failed; they are shown with their reason.
         out: The site's folder. It must not exist, or be a site of ours, which is then replaced as a whole.
-        processes: How many build it (`whybench.leaderboard.workers`). With more than one, the program that calls this
+        processes: How many build it (`whybench.bench.workers`). With more than one, the program that calls this
             must be importable without running, as `multiprocessing` asks for.
 
     Returns:
@@ -65,6 +68,11 @@ def build_site(
     return Path(out) / "index.html"
 
 
+def processes_for(cells: int) -> int:
+    """How many processes are worth their start for a site of so many cells."""
+    return max(1, min(processors(), cells // CELLS_PER_WORKER))
+
+
 class _Pages:
     def __init__(self, results: Sequence[StoredResult], failures: Sequence[StoredResult], apply: Apply) -> None:
         self._apply = apply
@@ -72,17 +80,18 @@ class _Pages:
         # the table of skill has this name
         anchors.of("skill")
         self._sections: list[Section] = []
-        found = boards(results, failures)
+        tables = list(apply(table, boards(results, failures)))
+        found = [view.board for view in tables]
         self._robustness = robustness(found)
-        self._skills = skills(found)
-        self._truth = truth_page(found)
-        for board in found:
+        self._skills = skills(tables, apply)
+        self._truth = truth_page(tables, apply)
+        for view in tables:
+            board = view.board
             task = board.spec.task
             anchor = anchors.of(f"{task.name} {board.spec.model.name} {task.examples}", board.key)
             causal = is_causal(board)
             href = ATTENTION if causal else f"tasks/{tasks.of(task.name)}.html"
-            view = readable(table(board)) if causal else table(board)
-            self._sections.append(Section(view, anchor, task.name, href, causal))
+            self._sections.append(Section(readable(view) if causal else view, anchor, task.name, href, causal))
         usual = [(section.anchor, section.table) for section in self._sections if not section.causal]
         self._tradeoffs = trade_offs(usual, self._skills)
         self._histories = histories(usual)

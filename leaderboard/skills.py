@@ -12,7 +12,8 @@ from whybench.leaderboard.boards import Board, one_per_task
 from whybench.leaderboard.columns import matrix
 from whybench.leaderboard.formatting import interval, number
 from whybench.leaderboard.ranks import Standing, standing
-from whybench.leaderboard.tables import Row, TableCell, table
+from whybench.leaderboard.tables import Row, Table, TableCell
+from whybench.bench.workers import Apply
 
 SKILL_METRICS = ("comprehensiveness", "sufficiency")
 TITLE = "Skill"
@@ -132,23 +133,29 @@ class _Scale:
         return found
 
 
-def skills(boards: Sequence[Board]) -> Skills | None:
+def skills(tables: Sequence[Table], apply: Apply = map) -> Skills | None:
     """Skill by every board of faithfulness that has its references; None where none has.
 
     Of several boards of a task with the same model the one with most examples counts, and of its operators the first.
 
+    Args:
+        tables: Views of the boards.
+        apply: Calls the function that takes long on each task.
+
     Raises:
         ComparisonError: On a board the methods and the references have no example in common.
     """
-    chosen = one_per_task(boards)
-    scales = [scale for board in chosen if (scale := _scale(board)) is not None and scale.rows]
-    by_task = [(scale, skill(scale.contests(list(scale.rows)))) for scale in scales]
+    views = {view.board.key: view for view in tables}
+    chosen = one_per_task([view.board for view in tables])
+    scales = [scale for board in chosen if (scale := _scale(views[board.key])) is not None and scale.rows]
+    made = apply(skill, [scale.contests(list(scale.rows)) for scale in scales])
+    by_task = list(zip(scales, made, strict=True))
     undefined = tuple((_title(scale.board), made.undefined) for scale, made in by_task if made.means is None)
     defined = [(scale, made) for scale, made in by_task if made.means is not None]
     if not defined:
         return None
     columns = tuple(scale.board for scale, _ in defined)
-    return Skills(columns, _rows(defined), _yardsticks(defined[0][0]), undefined, len(chosen) - len(scales))
+    return Skills(columns, _rows(defined, apply), _yardsticks(defined[0][0]), undefined, len(chosen) - len(scales))
 
 
 def _yardsticks(scale: _Scale) -> tuple[Yardstick, ...]:
@@ -160,7 +167,8 @@ def _title(board: Board) -> str:
     return f"{board.spec.task.name} with {board.spec.model.name}"
 
 
-def _scale(board: Board) -> _Scale | None:
+def _scale(view: Table) -> _Scale | None:
+    board = view.board
     floors = [stored for stored in board.results if stored.result.bound == "floor" and _has_figures(stored)]
     ceilings = {
         stored.result.spec.method.parameters.get("metric"): stored
@@ -169,7 +177,7 @@ def _scale(board: Board) -> _Scale | None:
     }
     if not floors or not all(name in ceilings and _has_figures(ceilings[name]) for name in SKILL_METRICS):
         return None
-    rows = {row.name: row for row in table(board).methods if row.complete and _has_figures(row.stored)}
+    rows = {row.name: row for row in view.methods if row.complete and _has_figures(row.stored)}
     return _Scale(board, rows, floors[0], tuple(ceilings[name] for name in SKILL_METRICS))
 
 
@@ -177,11 +185,12 @@ def _has_figures(stored: StoredResult) -> bool:
     return all(name in stored.result.figures for name in SKILL_METRICS)
 
 
-def _rows(defined: Sequence[tuple[_Scale, Skill]]) -> tuple[SkillRow, ...]:
+def _rows(defined: Sequence[tuple[_Scale, Skill]], apply: Apply) -> tuple[SkillRow, ...]:
     names = list(dict.fromkeys(name for scale, _ in defined for name in scale.rows))
     reasons = {name: _why_not(name, [scale for scale, _ in defined]) for name in names}
     everywhere = [name for name in names if not reasons[name]]
-    total = overall({scale.board.key: scale.contests(everywhere) for scale, _ in defined}) if everywhere else None
+    contests = {scale.board.key: scale.contests(everywhere) for scale, _ in defined}
+    total = overall(contests, apply=apply) if everywhere else None
     made = []
     for name in names:
         rows = tuple(scale.rows[name] for scale, _ in defined if name in scale.rows)

@@ -39,8 +39,8 @@ def print_overview(results: Sequence[StoredResult], failures: Sequence[StoredRes
     found = boards(results, failures)
     if not found:
         console.print("There are no results yet. Make some with: whybench run")
-    for board in found:
-        whole = table(board)
+    tables = [table(board) for board in found]
+    for board, whole in zip(found, tables, strict=True):
         view = leading(readable(whole)) if is_causal(board) else whole
         console.print()
         console.print(_title(board))
@@ -69,7 +69,7 @@ def print_overview(results: Sequence[StoredResult], failures: Sequence[StoredRes
             console.print(
                 f"Made in {board.environments} environments: times and memory do not compare.", style="yellow"
             )
-    if (made := skills(found)) is not None:
+    if (made := skills(tables)) is not None:
         _print_skills(made, console)
     for compared in robustness(found):
         _print_robustness(compared, console)

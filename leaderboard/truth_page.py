@@ -12,7 +12,8 @@ from whybench.leaderboard.boards import Board, one_per_task
 from whybench.leaderboard.columns import matrices
 from whybench.leaderboard.dot_plot import DotPlot, dot_plot
 from whybench.leaderboard.formatting import interval, number
-from whybench.leaderboard.tables import Row, TableCell, table
+from whybench.leaderboard.tables import Row, Table, TableCell
+from whybench.bench.workers import Apply
 
 TITLE = "Which metric can I trust?"
 TRUTH = "average_precision"
@@ -79,24 +80,29 @@ class _Estimate:
     high: float
 
 
-def truth_page(boards: Sequence[Board]) -> TruthPage | None:
+def truth_page(tables: Sequence[Table], apply: Apply = map) -> TruthPage | None:
     """What the page shows; None where no board of faithfulness has planted evidence and enough methods.
 
     Of several boards of a task with the same model the one with most examples counts, and of its operators the first.
+
+    Args:
+        tables: Views of the boards.
+        apply: Calls the function that takes long on each task.
 
     Raises:
         ComparisonError: The methods of a board have no example in common.
     """
     judged: dict[str, Judged] = {}
     trials: dict[str, list[Trial]] = {}
-    for board in one_per_task([board for board in boards if board.evidence == "planted"]):
-        methods = table(board).methods
+    views = {view.board.key: view for view in tables}
+    for board in one_per_task([view.board for view in tables if view.board.evidence == "planted"]):
+        methods = views[board.key].methods
         rows = [row for row in methods if row.eligible and TRUTH in row.result.figures]
         precision = {row.name: row.result.figures[TRUTH].mean for row in rows}
         left_out = tuple(row.name for row in methods if row.name not in precision)
         judged[board.key] = Judged(board, tuple(sorted(precision.items(), key=lambda p: (-p[1], p[0]))), left_out)
         trials[board.key] = _trials(rows)
-    found = trust(trials)
+    found = trust(trials, apply=apply)
     shown = [key for key in judged if any(_defined(one, key) for one in found.values())]
     if not shown:
         return None

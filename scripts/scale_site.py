@@ -1,6 +1,7 @@
 """How long the site of many results takes to build, and how large its pages are.
 
-    python scripts/scale_site.py [--methods 50] [--tasks 30] [--examples 500] [--folder FOLDER] [--profile]
+    python scripts/scale_site.py [--methods 50] [--tasks 30] [--examples 500] [--folder FOLDER] [--processes 1]
+        [--profile]
 
 Results are made without a model. Every method is scored on one task in full; its cells of the other tasks hold the same
 examples in another order and under other names, so that nothing is computed once for two tasks. Results that are in the
@@ -74,6 +75,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=30)
     parser.add_argument("--examples", type=int, default=500)
     parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--profile", action="store_true")
     given = parser.parse_args()
     folder = given.folder or Path(tempfile.mkdtemp(prefix="whybench-scale-"))
@@ -88,7 +90,7 @@ def main() -> None:
     profile = cProfile.Profile()
     if given.profile:
         profile.enable()
-    index = build_site(results, store.read_failures(), folder / "site")
+    index = build_site(results, store.read_failures(), folder / "site", processes=given.processes)
     profile.disable()
     took, cpu = time.perf_counter() - began, time.process_time() - used
     print(f"{len(results):,} cells: read in {read:.1f} s, built in {took:.1f} s in all, {cpu:.1f} s of processor time")

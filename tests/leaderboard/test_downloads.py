@@ -108,7 +108,7 @@ def test_latex_has_one_cell_for_every_column(view) -> None:
 
 
 def test_skill_is_in_all_three(store: ResultStore) -> None:
-    found = skills(boards(store.read_all(), []))
+    found = skills([table(board) for board in boards(store.read_all(), [])])
     files = skill_files(found)
     data, sheet = json.loads(files["json"]), rows_of(files["csv"])
     for one, from_json, from_csv in zip(found.rows, data["rows"], sheet, strict=False):

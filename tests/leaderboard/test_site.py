@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from whybench.bench.errors import UnknownNameError
+from whybench.bench.errors import CorruptResultError, UnknownNameError
 from whybench.bench.recovery import RECOVERY
 from whybench.bench.store import ResultStore, StoredResult
 from whybench.leaderboard.boards import boards
@@ -307,3 +307,26 @@ def test_the_legend_names_the_lines_that_are_drawn(tmp_path: Path, made: dict[st
     assert len(drawn) == len(legend)
     style = (tmp_path / "site" / "assets" / "style.css").read_text(encoding="utf-8")
     assert all(f'.heat [data-part="{part}"]' in style for part in drawn - {"evidence"})
+
+
+def test_several_processes_make_the_same_site(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path / "results")
+    for task in ("first", "second"):
+        suite(store, task=task)
+    suite(store, task="second", operator="delete")
+    built = [
+        build_site(store.read_all(), store.read_failures(), tmp_path / f"by-{count}", processes=count).parent
+        for count in (1, 2)
+    ]
+    one, two = ({path.relative_to(site): path.read_bytes() for path in site.rglob("*.*")} for site in built)
+    assert one.keys() == two.keys()
+    assert [path for path in one if one[path] != two[path]] == []
+
+
+def test_what_fails_in_another_process_is_raised_in_this_one(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path / "results")
+    suite(store)
+    results = store.read_all()
+    (results[3].folder / "examples.parquet").write_bytes(b"damaged")
+    with pytest.raises(CorruptResultError, match=results[3].result.cell):
+        build_site(results, [], tmp_path / "site", processes=2)

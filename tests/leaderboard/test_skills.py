@@ -13,6 +13,7 @@ from whybench.leaderboard.boards import boards
 from whybench.leaderboard.columns import numbers
 from whybench.leaderboard.site import build_site
 from whybench.leaderboard.skills import skills
+from whybench.leaderboard.tables import table
 from whybench.leaderboard.text_table import print_overview
 from whybench.tests.leaderboard.factory import Made, make, suite
 from whybench.tests.leaderboard.page import parse
@@ -54,7 +55,7 @@ def store(tmp_path: Path) -> ResultStore:
 
 
 def test_it_is_the_place_between_the_references(store: ResultStore) -> None:
-    found = skills(boards(store.read_all(), []))
+    found = skills([table(board) for board in boards(store.read_all(), [])])
     assert found is not None
     assert found.several
     tasks = [board.spec.task.name for board in found.boards]
@@ -77,7 +78,7 @@ def test_a_failed_gate_keeps_a_method_out_and_says_why(store: ResultStore, tmp_p
     make(store, Made(method="spoiled", task="xor_cues", quality=8.0, gates={"batch_invariance": FAILED}))
     make(store, Made(method="spoiled", task="majority", quality=8.0))
     make(store, Made(method="half", task="xor_cues", quality=8.0))
-    found = skills(boards(store.read_all(), []))
+    found = skills([table(board) for board in boards(store.read_all(), [])])
     assert found is not None
     last = {one.name: one for one in found.rows[-2:]}
     assert last["spoiled"].why == "fails batch invariance on xor_cues"
@@ -111,12 +112,12 @@ def test_a_narrow_terminal_keeps_names_whole_and_leaves_out_the_tasks(store: Res
 def test_without_references_there_is_no_skill(tmp_path: Path) -> None:
     store = ResultStore(tmp_path / "results")
     suite(store)
-    assert skills(boards(store.read_all(), [])) is None
+    assert skills([table(board) for board in boards(store.read_all(), [])]) is None
     page = parse(build_site(store.read_all(), [], tmp_path / "site"))
     assert not page.all("section", id="skill")
     references(store, task="majority")
     suite(store, task="majority")
-    found = skills(boards(store.read_all(), []))
+    found = skills([table(board) for board in boards(store.read_all(), [])])
     assert found is not None
     assert (len(found.boards), found.bare, found.several) == (1, 1, False)
 
@@ -127,7 +128,7 @@ def test_a_ceiling_below_the_floor_has_no_skill_and_says_so(tmp_path: Path) -> N
         suite(store, task=task)
     references(store, task="majority")
     references(store, task="xor_cues", quality=0.0)
-    found = skills(boards(store.read_all(), []))
+    found = skills([table(board) for board in boards(store.read_all(), [])])
     assert found is not None
     ((title, reason),) = found.undefined
     assert title == "xor_cues with xor_cues"
@@ -137,6 +138,6 @@ def test_a_ceiling_below_the_floor_has_no_skill_and_says_so(tmp_path: Path) -> N
 def test_one_board_of_several_operators_counts(store: ResultStore) -> None:
     suite(store, task="majority", operator="delete")
     references(store, task="majority", operator="delete")
-    found = skills(boards(store.read_all(), []))
+    found = skills([table(board) for board in boards(store.read_all(), [])])
     assert found is not None
     assert [board.spec.operator for board in found.boards] == ["mask", "mask"]

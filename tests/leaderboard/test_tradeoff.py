@@ -102,8 +102,8 @@ def test_skill_over_tasks_stands_against_the_geometric_mean_of_the_costs(store: 
         yardsticks(store, task=task)
         make(store, Made(method="cheap", quality=1.0, milliseconds=milliseconds, task=task))
         make(store, Made(method="dear", quality=0.1, milliseconds=90.0, task=task))
-    found = boards(store.read_all(), [])
-    overall, *others = trade_offs([(board.key, table(board)) for board in found], skills(found))
+    found = [table(board) for board in boards(store.read_all(), [])]
+    overall, *others = trade_offs([(view.board.key, view) for view in found], skills(found))
     assert (overall.title, len(others)) == ("Skill over 2 tasks", 2)
     points = {point.name: point for point in overall.points}
     # 2 and 8 forward equivalents

@@ -10,6 +10,7 @@ from whybench.bench.store import ResultStore
 from whybench.leaderboard.boards import boards
 from whybench.leaderboard.formatting import number
 from whybench.leaderboard.site import build_site
+from whybench.leaderboard.tables import table as view_of
 from whybench.leaderboard.truth_page import TITLE, truth_page
 from whybench.tests.leaderboard.factory import DEFAULT, METHODS, Made, make, suite
 from whybench.tests.leaderboard.page import parse
@@ -27,7 +28,7 @@ def test_tau_of_ranked_methods_on_tasks_with_planted_evidence(tmp_path: Path) ->
     make(store, Made(method="lime", failed={1: "no"}))
     # of the same task and model under another operator the first one counts
     suite(store, operator="delete")
-    found = truth_page(boards(store.read_all(), []))
+    found = truth_page([view_of(board) for board in boards(store.read_all(), [])])
     assert found is not None
     assert [(one.board.spec.task.name, one.board.spec.operator) for one in found.tasks] == [
         ("majority", "mask"),
@@ -84,7 +85,7 @@ def test_there_is_no_page_without_planted_evidence(tmp_path: Path) -> None:
 def test_a_task_alone_has_no_mean_column(tmp_path: Path) -> None:
     store = ResultStore(tmp_path / "results")
     suite(store)
-    found = truth_page(boards(store.read_all(), []))
+    found = truth_page([view_of(board) for board in boards(store.read_all(), [])])
     assert found is not None
     assert not found.several
     page = parse(build_site(store.read_all(), [], tmp_path / "site").parent / "truth.html")

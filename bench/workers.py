@@ -1,4 +1,4 @@
-"""The work of a large site, spread over processes."""
+"""Work spread over processes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
-# a worker starts in a second or two: a site of fewer cells is built before it has
-CELLS_PER_WORKER = 200
-
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
@@ -20,11 +17,6 @@ class Apply(Protocol):
     """What calls a function on each of several items and gives what it returns, in their order."""
 
     def __call__(self, function: Callable[[Item], Made], items: Iterable[Item], /) -> Iterator[Made]: ...  # noqa: D102
-
-
-def workers_for(cells: int) -> int:
-    """How many processes a site of so many cells is built by."""
-    return max(1, min(_processors(), cells // CELLS_PER_WORKER))
 
 
 @contextmanager
@@ -44,7 +36,8 @@ def workers(count: int) -> Iterator[Apply]:
         yield pool.map
 
 
-def _processors() -> int:
+def processors() -> int:
+    """How many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
