@@ -1,9 +1,10 @@
-"""Mean deletion and insertion curves, as the geometry of a small drawing."""
+"""Mean deletion and insertion curves of a method, beside those of references."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,59 +13,27 @@ from numpy.typing import NDArray
 from whybench.bench.examples_table import lists
 from whybench.bench.statistics import bootstrap_intervals
 from whybench.bench.store import StoredResult
-from whybench.leaderboard.formatting import interval, number
+from whybench.leaderboard.charts import Chart, rounded
+from whybench.leaderboard.formatting import interval, number, visible
 
 GRID = np.linspace(0.0, 1.0, 21)
-WIDTH, HEIGHT = 360, 220
-LEFT, RIGHT, TOP, BOTTOM = 34, 12, 10, 34
 # a band is drawn, not tested: the first of the protocol's resamples will do
 BAND_RESAMPLES = 1_000
 
 
 @dataclass(frozen=True)
-class Line:
-    """A curve.
-
-    Attributes:
-        name: ``deletion`` or ``insertion``.
-        reference: Whether it is a reference's, for comparison.
-        label: Whose it is.
-        points: Points of an SVG polyline.
-        values: Shares of units t and mean probabilities there.
-        band: Points of an SVG polygon, the 95 % interval of the mean at every t; empty for a reference.
-    """
-
-    name: str
-    reference: bool
-    label: str
-    points: str
-    values: tuple[tuple[float, float], ...]
-    band: str = ""
-
-
-@dataclass(frozen=True)
 class Plot:
-    """The drawing of a method's curves on a board.
+    """A method's curves on a board.
 
     Attributes:
-        lines: The references' first, so that the method's lie on top.
-        ticks: Grid values on both axes, with their places on the x and the y axis.
+        chart: Its curves with their bands, and those of the references.
         numbers: The method's curves in steps of .1: t, deletion and insertion, each with its interval.
+        references: Labels of the references.
     """
 
-    lines: tuple[Line, ...]
-    ticks: tuple[tuple[str, float, float], ...]
+    chart: Chart
     numbers: tuple[tuple[str, str, str], ...]
-
-    @property
-    def description(self) -> str:
-        """The drawing in words."""
-        own = [line for line in self.lines if not line.reference and line.values]
-        return "; ".join(
-            f"{line.name}: mean probability of the prediction from {number(line.values[0][1], 2)} at "
-            f"{line.values[0][0]:.0%} to {number(line.values[-1][1], 2)} at {line.values[-1][0]:.0%} of the units"
-            for line in own
-        )
+    references: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,15 +66,20 @@ class MeanCurves:
 
 
 def plot(stored: StoredResult, references: Sequence[StoredResult], curves: MeanCurves) -> Plot:
-    """Draw a method's curves with their bands, and those of the references of its board behind them."""
-    lines = []
-    for one in [*(r for r in references if r.result.cell != stored.result.cell), stored]:
-        for name, curve in zip(("deletion", "insertion"), curves.of(one), strict=True):
-            lines.append(_line(name, one is not stored, one.result.label, curve))
+    """A method's curves with their bands, and those of the references of its board behind them."""
+    others = [one for one in references if one.result.cell != stored.result.cell]
+    names = ("deletion", "insertion")
+    groups = [
+        _group(name, one, curve, own=one is stored)
+        for one in [*others, stored]
+        for name, curve in zip(names, curves.of(one), strict=True)
+    ]
     deletion, insertion = curves.of(stored)
     numbers = tuple((f"{GRID[i]:.1f}", _number(deletion, i), _number(insertion, i)) for i in range(0, len(GRID), 2))
-    ticks = tuple((f"{value:g}", _x(value), _y(value)) for value in (0.0, 0.25, 0.5, 0.75, 1.0))
-    return Plot(tuple(lines), ticks, numbers)
+    said = [_said(name, curve) for name, curve in zip(names, curves.of(stored), strict=True)]
+    description = f"Mean curves. {'; '.join(filter(None, said))}"
+    chart = Chart("curves", description, {"curves": [group for group in groups if group["t"]]})
+    return Plot(chart, numbers, tuple(one.result.label for one in others))
 
 
 def _mean(table: pa.Table, name: str, units: Sequence[int | None]) -> Curve:
@@ -149,24 +123,22 @@ def _on_grid(
     return np.where(outside, np.nan, p[left] + slopes * (places - k[left]))
 
 
-def _line(name: str, reference: bool, label: str, curve: Curve) -> Line:
+def _group(name: str, stored: StoredResult, curve: Curve, *, own: bool) -> dict[str, Any]:
+    known = np.isfinite(curve.mean)
+    group = {"curve": name, "of": visible(stored.result.label), "own": own, "t": rounded(GRID[known])}
+    group["mean"] = rounded(curve.mean[known])
+    return group | ({"low": rounded(curve.low[known]), "high": rounded(curve.high[known])} if own else {})
+
+
+def _said(name: str, curve: Curve) -> str:
     known = np.flatnonzero(np.isfinite(curve.mean))
-    values = tuple((float(GRID[i]), float(curve.mean[i])) for i in known)
-    points = " ".join(f"{_x(t):.1f},{_y(p):.1f}" for t, p in values)
-    ends = [(GRID[i], curve.low[i]) for i in known] + [(GRID[i], curve.high[i]) for i in known[::-1]]
-    band = "" if reference else " ".join(f"{_x(t):.1f},{_y(p):.1f}" for t, p in ends)
-    return Line(name, reference, label, points, values, band)
+    if not len(known):
+        return ""
+    (start, first), (end, last) = ((GRID[i], number(float(curve.mean[i]), 2)) for i in (known[0], known[-1]))
+    return f"{name}: mean probability of the prediction from {first} at {start:.0%} to {last} at {end:.0%} of the units"
 
 
 def _number(curve: Curve, i: int) -> str:
     if not np.isfinite(curve.mean[i]):
         return "–"
     return f"{number(float(curve.mean[i]))} ({interval(float(curve.low[i]), float(curve.high[i]))})"
-
-
-def _x(share: float) -> float:
-    return LEFT + share * (WIDTH - LEFT - RIGHT)
-
-
-def _y(probability: float) -> float:
-    return TOP + (1 - probability) * (HEIGHT - TOP - BOTTOM)

@@ -22,7 +22,6 @@ from whybench.leaderboard import (
     tradeoff_page,
     versus_page,
 )
-from whybench.leaderboard.curve_plot import HEIGHT, WIDTH
 from whybench.leaderboard.formatting import Slugs
 from whybench.leaderboard.heatmap import drawn
 from whybench.leaderboard.robustness import HELP, TITLE
@@ -101,7 +100,6 @@ class Shell:
             "versus_title": versus_page.TITLE,
             "history_title": history_page.TITLE,
             "unranked": UNRANKED,
-            "plot_size": (WIDTH, HEIGHT),
             "dots": dot_plot,
             "scatter": scatter,
             "maps": matrix_map,

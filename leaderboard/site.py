@@ -9,7 +9,7 @@ from whybench.bench.causal.metrics import CAUSAL
 from whybench.bench.metric import Metric
 from whybench.bench.store import StoredResult
 from whybench.bench.workers import Apply, processors, workers
-from whybench.leaderboard import history_page, tradeoff_page
+from whybench.leaderboard import charts, history_page, tradeoff_page
 from whybench.leaderboard.attention_page import attention_task, context, is_causal, readable
 from whybench.leaderboard.boards import boards
 from whybench.leaderboard.cards import method_card
@@ -110,6 +110,7 @@ class _Pages:
     def files(self) -> dict[str, bytes]:
         """Contents of all files by their path within the site."""
         files = {f"assets/{path.name}": path.read_bytes() for path in sorted((_FOLDER / "assets").iterdir())}
+        files |= {f"assets/{name}": content for name, content in charts.scripts().items()}
         plots: dict[str, Plot] = {}
         for made in self._apply(task_pages, self._jobs()):
             files |= made.files

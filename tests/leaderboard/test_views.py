@@ -359,9 +359,31 @@ def test_a_curve_is_not_drawn_where_nothing_was_recorded(store: ResultStore) -> 
     heights = [row["kept_p"][-len(k) :] for row, k in zip(rows, half, strict=True)]
     cut = stored.examples.set_column(at, "kept_k", pa.array(half)).set_column(at + 1, "kept_p", pa.array(heights))
     stored.__dict__["examples"] = cut
-    lines = {line.name: line for line in plot(stored, [], MeanCurves()).lines}
-    assert lines["deletion"].values[0][0] == 0
-    assert lines["insertion"].values[0][0] > 0.4
+    drawn = {group["curve"]: group for group in plot(stored, [], MeanCurves()).chart.data["curves"]}
+    assert drawn["deletion"]["t"][0] == 0
+    assert drawn["insertion"]["t"][0] > 0.4
+
+
+def test_what_is_drawn_are_the_curves_and_their_bands(store: ResultStore) -> None:
+    curves = MeanCurves()
+    stored, other = make(store, Made()), make(store, Made(method="floor", family="reference", bound="floor"))
+    made = plot(stored, [other], curves)
+    assert made.references == ("floor",)
+    groups = made.chart.data["curves"]
+    assert [(group["of"], group["curve"], group["own"]) for group in groups] == [
+        ("floor", "deletion", False),
+        ("floor", "insertion", False),
+        ("occlusion", "deletion", True),
+        ("occlusion", "insertion", True),
+    ]
+    for group, curve in zip(groups, (*curves.of(other), *curves.of(stored)), strict=True):
+        assert np.allclose(group["t"], GRID)
+        assert np.allclose(group["mean"], curve.mean, rtol=5e-4)
+        if group["own"]:
+            assert np.allclose(group["low"], curve.low, rtol=5e-4)
+            assert np.allclose(group["high"], curve.high, rtol=5e-4)
+    for row, mean in zip(made.numbers, curves.of(stored)[0].mean[::2], strict=True):
+        assert row[1].startswith(f"{mean:.3f} (")
 
 
 def test_the_command_gives_what_is_not_the_default(store: ResultStore) -> None:

@@ -1,0 +1,75 @@
+// Draws the page's charts when they come into view. Without this file every figure says in words what it shows.
+"use strict";
+
+(function charts() {
+  // specs hold no addresses, and data stand in the page: nothing is ever to be loaded
+  const refuse = async () => { throw new Error("a chart loads nothing"); };
+  const loader = { load: refuse, sanitize: refuse };
+  const views = new WeakMap();
+
+  // a group's lists are columns, anything else is the same in all its rows
+  function rows(group) {
+    const columns = Object.entries(group);
+    const length = columns.reduce((most, [, column]) => Array.isArray(column) ? Math.max(most, column.length) : most, 0);
+    return Array.from({ length }, (_, i) => Object.fromEntries(
+      columns.map(([name, column]) => [name, Array.isArray(column) ? column[i] : column])));
+  }
+
+  // a copy of a spec with what the page gives put in the place of "@name"
+  function filled(part, given) {
+    if (typeof part === "string") return part[0] === "@" && Object.hasOwn(given, part.slice(1)) ? given[part.slice(1)] : part;
+    if (Array.isArray(part)) return part.map((one) => filled(one, given));
+    if (part === null || typeof part !== "object") return part;
+    return Object.fromEntries(Object.entries(part).map(([name, one]) => [name, filled(one, given)]));
+  }
+
+  async function draw(figure) {
+    const place = figure.querySelector(".chart");
+    const words = place.querySelector("p");
+    const { data, given } = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
+    const spec = filled(window.chartSpecs[figure.dataset.chart], given);
+    spec.datasets = Object.fromEntries(Object.entries(data).map(([name, groups]) => [name, groups.flatMap(rows)]));
+    spec.config.font = getComputedStyle(figure).fontFamily;
+    const drawn = document.createElement("div");
+    place.append(drawn);
+    words.hidden = true;
+    try {
+      const { view, finalize } = await window.vegaEmbed(drawn, spec, {
+        mode: "vega-lite", renderer: "svg", actions: false, defaultStyle: false, loader, tooltip: { disableDefaultStyle: true },
+      });
+      place.style.minHeight = "";
+      drawn.setAttribute("role", "img");
+      drawn.removeAttribute("aria-roledescription");
+      drawn.setAttribute("aria-label", words.textContent);
+      drawn.querySelector("svg").setAttribute("aria-hidden", "true");
+      const before = views.get(figure);
+      if (before) before();
+      views.set(figure, () => { finalize(); drawn.remove(); });
+      return view;
+    } catch (error) {
+      drawn.remove();
+      words.hidden = false;
+      throw error;
+    }
+  }
+
+  const seen = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      seen.unobserve(target);
+      draw(target);
+    }
+  }, { rootMargin: "300px" });
+  for (const figure of document.querySelectorAll("figure[data-chart]")) {
+    // what is below does not move when it is drawn
+    const { height } = window.chartSpecs[figure.dataset.chart];
+    if (typeof height === "number") figure.querySelector(".chart").style.minHeight = `${height + 53}px`;
+    seen.observe(figure);
+  }
+
+  // other data for a chart of this page
+  window.redraw = (figure, content) => {
+    figure.querySelector('script[type="application/json"]').textContent = JSON.stringify(content);
+    return draw(figure);
+  };
+})();

@@ -1,0 +1,101 @@
+"""Specs of charts are valid Vega-Lite and hold no data; what pages hold for them is small and safe."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from whybench.bench.store import ResultStore
+from whybench.leaderboard.chart_specs import KINDS
+from whybench.leaderboard.charts import LIBRARY, SPECS, rounded, scripts
+from whybench.leaderboard.site import build_site
+from whybench.tests.leaderboard.factory import suite
+from whybench.tests.leaderboard.page import parse
+
+vl_convert = pytest.importorskip("vl_convert")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("charts")
+    store = ResultStore(folder / "results")
+    suite(store, examples=6)
+    return build_site(store.read_all(), store.read_failures(), folder / "site").parent
+
+
+def filled(part: Any, given: dict[str, Any]) -> Any:
+    """What ``charts.js`` does with the strings that a page puts in."""
+    if isinstance(part, str):
+        return given[part[1:]] if part.startswith("@") else part
+    if isinstance(part, list):
+        return [filled(one, given) for one in part]
+    return {name: filled(one, given) for name, one in part.items()} if isinstance(part, dict) else part
+
+
+def rows(group: dict[str, Any]) -> list[dict[str, Any]]:
+    length = max(len(column) for column in group.values() if isinstance(column, list))
+    return [
+        {name: column[i] if isinstance(column, list) else column for name, column in group.items()}
+        for i in range(length)
+    ]
+
+
+def charts(site: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Kind and content of every chart of a site."""
+    found = []
+    for path in sorted(site.rglob("*.html")):
+        for figure in parse(path).all("figure", data_chart=None):
+            content = json.loads(figure.one("script", type="application/json").text)
+            found.append((figure.attributes["data-chart"], content))
+    return found
+
+
+def test_every_kind_is_valid_with_the_data_of_a_page(site: Path) -> None:
+    by_kind = dict(charts(site))
+    assert set(by_kind) <= set(KINDS)
+    for kind, content in by_kind.items():
+        spec = filled(KINDS[kind](), content["given"])
+        spec["datasets"] = {
+            name: [row for group in groups for row in rows(group)] for name, groups in content["data"].items()
+        }
+        spec["width"] = 400
+        svg = vl_convert.vegalite_to_svg(spec)
+        assert "NaN" not in svg, kind
+
+
+def test_specs_hold_no_data_and_no_address() -> None:
+    text = scripts()[SPECS].decode()
+    specs = json.loads(text.removeprefix("window.chartSpecs = ").removesuffix(";"))
+    assert set(specs) == set(KINDS)
+    assert "://" not in text
+    for kind, spec in specs.items():
+        assert spec["width"] == "container", kind
+        assert "datasets" not in spec, kind
+
+
+def test_scripts_are_made_once_and_are_the_same_again() -> None:
+    first = scripts()
+    assert scripts() is first
+    scripts.cache_clear()
+    assert scripts() == first
+    assert 500_000 < len(first[LIBRARY]) < 1_000_000
+
+
+def test_only_pages_with_charts_load_the_scripts(site: Path) -> None:
+    for path in site.rglob("*.html"):
+        page = parse(path)
+        loads = any(LIBRARY in script.attributes.get("src", "") for script in page.all("script"))
+        assert loads == bool(page.all("figure", data_chart=None)), path.name
+
+
+def test_numbers_are_rounded_to_what_can_be_seen() -> None:
+    assert rounded(np.array([0.123456, -1234.56, 0.0, 2.34567e-13, np.nan, np.inf])) == [
+        0.1235,
+        -1235.0,
+        0.0,
+        2.346e-13,
+        None,
+        None,
+    ]
