@@ -106,8 +106,8 @@ def run(
     results: Results = RESULTS,
     site: Site = None,
     wandb: Annotated[str, typer.Option("--wandb", help="auto, offline, online or disabled.")] = "auto",
-    wandb_project: Annotated[str, typer.Option("--wandb-project", help="W&B project.")] = "whybench",
-    wandb_entity: Annotated[str | None, typer.Option("--wandb-entity", help="W&B user or team.")] = None,
+    wandb_project: Annotated[str, typer.Option("--wandb-project", "--project", help="W&B project.")] = "whybench",
+    wandb_entity: Annotated[str | None, typer.Option("--wandb-entity", "--entity", help="W&B user or team.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score methods on tasks; what is already scored is not done again."""

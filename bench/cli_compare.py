@@ -30,8 +30,8 @@ def compare(
         bool, typer.Option("--all", help="A row for every figure, also where it is the same.")
     ] = False,
     wandb: Annotated[str, typer.Option("--wandb", help="disabled, offline, online or auto.")] = "disabled",
-    wandb_project: Annotated[str, typer.Option("--wandb-project", help="W&B project.")] = "whybench",
-    wandb_entity: Annotated[str | None, typer.Option("--wandb-entity", help="W&B user or team.")] = None,
+    wandb_project: Annotated[str, typer.Option("--wandb-project", "--project", help="W&B project.")] = "whybench",
+    wandb_entity: Annotated[str | None, typer.Option("--wandb-entity", "--entity", help="W&B user or team.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a report to paste into a pull request.")] = False,
 ) -> None:
