@@ -29,7 +29,7 @@ def styled(chart: alt.TopLevelMixin, height: int | alt.Step) -> dict[str, Any]:
         chart.properties(width="container", height=height, background="transparent")
         .configure(autosize=alt.AutoSizeParams(type="fit-x", contains="padding"), padding=2, aria=False)
         .configure_view(stroke=None)
-        .configure_axis(**text, **title, gridColor=LINE, domain=False, ticks=False)
+        .configure_axis(**text, **title, labelFlush=False, gridColor=LINE, domain=False, ticks=False)
         .configure_legend(**legend, orient="top", title=None, offset=4)
         .to_dict()
     )
@@ -77,5 +77,42 @@ def curves() -> dict[str, Any]:
     )
 
 
+def versus() -> dict[str, Any]:
+    """A figure of every example under two methods, one across, one upright.
+
+    Data ``examples``: ``id``, ``first`` and ``second``. Given ``first`` and ``second``, the axes' titles, ``names`` of
+    the two methods, and ``ends`` of both axes.
+    """
+    # names are others' text: as values, never within an expression
+    names, ends = alt.param(name="names", value="@names"), alt.param(name="ends", value="@ends")
+    scale = alt.Scale(domain=alt.ExprRef("ends"), nice=True)
+    points = (
+        alt.Chart(alt.NamedData("examples"))
+        .transform_calculate(
+            across="format(datum.first, '.3f') + ' ' + names[0]",
+            upright="format(datum.second, '.3f') + ' ' + names[1]",
+            apart="format(datum.first - datum.second, '+.3f')",
+        )
+        .mark_point(filled=True, size=24, opacity=0.65, color=INSERTION)
+        .encode(
+            alt.X("first:Q", title="@first", scale=scale).axis(tickCount=6, format="~g"),
+            alt.Y("second:Q", title="@second", scale=scale).axis(tickCount=6, format="~g"),
+            tooltip=[
+                alt.Tooltip("id:N", title="Example"),
+                alt.Tooltip("across:N", title="First"),
+                alt.Tooltip("upright:N", title="Second"),
+                alt.Tooltip("apart:N", title="Difference"),
+            ],
+        )
+    )
+    equal = (
+        alt.Chart(alt.sequence(2, as_="end"))
+        .transform_calculate(value="ends[datum.end]")
+        .mark_line(strokeDash=[4, 3], strokeWidth=1, color=INK)
+        .encode(alt.X("value:Q", title="@first"), alt.Y("value:Q", title="@second"))
+    )
+    return styled(alt.layer(equal, points).add_params(names, ends), height=330)
+
+
 # the name of every kind, on pages and in the file of the specs
-KINDS: dict[str, Callable[[], dict[str, Any]]] = {"curves": curves}
+KINDS: dict[str, Callable[[], dict[str, Any]]] = {"curves": curves, "versus": versus}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from whybench.leaderboard import sparkline, versus_page
+from whybench.leaderboard import sparkline
 from whybench.leaderboard.cards import about_data
 from whybench.leaderboard.columns import forget
 from whybench.leaderboard.curve_plot import MeanCurves, Plot, plot
@@ -88,9 +88,7 @@ def task_pages(job: TaskJob) -> TaskPages:
 def _examples(job: TaskJob, section: Section, chosen: ExampleViews, pages: Sequence[ExamplePage]) -> dict[str, bytes]:
     size = (sparkline.WIDTH, sparkline.HEIGHT)
     return {
-        page.href: job.shell.page(
-            "example.html", "../../", section=section, chosen=chosen, page=page, spark_size=size
-        )
+        page.href: job.shell.page("example.html", "../../", section=section, chosen=chosen, page=page, spark_size=size)
         for page in pages
     }
 
@@ -100,11 +98,7 @@ def _versus(job: TaskJob, section: Section, pages: Sequence[ExamplePage]) -> dic
     if found is None or section.versus is None:
         return {}
     others = job.others[section.anchor]
-    return {
-        section.versus: job.shell.page(
-            "versus.html", "../", v=found, section=section, others=others, size=versus_page
-        )
-    }
+    return {section.versus: job.shell.page("versus.html", "../", v=found, section=section, others=others)}
 
 
 def _plots(section: Section) -> dict[str, Plot]:

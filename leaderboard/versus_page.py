@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 from whybench.bench.comparison import Comparison
 from whybench.bench.figures import FIGURES
 from whybench.bench.store import StoredResult
-from whybench.leaderboard.axis import Axis, linear
+from whybench.leaderboard.charts import Chart
 from whybench.leaderboard.columns import numbers
 from whybench.leaderboard.formatting import interval, number, printable, visible
 from whybench.leaderboard.ranks import compared
 from whybench.leaderboard.tables import Column, Row, Table
 
 TITLE = "Head to head"
-WIDTH, HEIGHT = 380, 370
-LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 46
 MOST_DIFFERENT = 10
 # figures of single examples that a page holds for its reader's choice of two methods
 MOST_FIGURES = 120_000
@@ -74,8 +72,7 @@ class Versus:
         pairs: Per two of them, the row's first; None on the diagonal.
         examples: How many were compared.
         left_out: Methods that are not ranked.
-        x, y: The drawing's axes; the same range for all methods.
-        dots: SVG path with a point for every example, of the best two.
+        chart: Every example under the best two.
         differing: Examples on which the best two differ most.
         data: What a reader's choice of two others is drawn from, as JSON.
         shown: How many examples are in it.
@@ -87,9 +84,7 @@ class Versus:
     pairs: tuple[tuple[Pair | None, ...], ...]
     examples: int
     left_out: tuple[str, ...]
-    x: Axis
-    y: Axis
-    dots: str
+    chart: Chart
     differing: tuple[Differing, ...]
     data: dict[str, Any]
     shown: int
@@ -114,9 +109,6 @@ def versus(anchor: str, table: Table, hrefs: Mapping[str, str]) -> Versus | None
     # four decimals are more than is drawn or written; rounded here, so that a reader's choice gives the same
     values = np.array([[round(figures[one], 4) for one in ids] for figures in columns])
     texts = _texts(rows[0].stored)
-    low, high = float(values.min()), float(values.max())
-    x = linear(low, high, LEFT, WIDTH - RIGHT)
-    y = linear(low, high, HEIGHT - BOTTOM, TOP)
     # spread over the data, where it is too much for a page
     kept = np.unique(np.linspace(0, len(ids) - 1, min(len(ids), max(1, MOST_FIGURES // len(rows)))).round().astype(int))
     return Versus(
@@ -126,11 +118,9 @@ def versus(anchor: str, table: Table, hrefs: Mapping[str, str]) -> Versus | None
         pairs=_pairs(found, column),
         examples=found.examples,
         left_out=tuple(row.name for row in table.methods if row.standing is None),
-        x=x,
-        y=y,
-        dots="".join(f"M{x.place(a):.1f} {y.place(b):.1f}h0" for a, b in zip(values[0], values[1], strict=True)),
+        chart=Chart("versus", f"{column.title} of each example under {names[0]} and under {names[1]}.", {}),
         differing=_differing(values[0], values[1], ids, texts, hrefs),
-        data=_data(found, column, values[:, kept], [ids[i] for i in kept], texts, hrefs, x, y),
+        data=_data(found, column, values[:, kept], [ids[i] for i in kept], texts, hrefs),
         shown=len(kept),
     )
 
@@ -206,16 +196,14 @@ def _data(
     ids: Sequence[str],
     texts: Mapping[str, str],
     hrefs: Mapping[str, str],
-    x: Axis,
-    y: Axis,
 ) -> dict[str, Any]:
     return {
         "figure": column.title,
         "better": column.better,
         "most": MOST_DIFFERENT,
         "methods": [visible(name) for name in found.names],
-        "x": [x.low, x.high, x.start, x.end],
-        "y": [y.low, y.high, y.start, y.end],
+        # of the axes, the same for any two
+        "ends": [float(values.min()), float(values.max())],
         "examples": [[visible(one), texts.get(one, ""), hrefs.get(one, "")] for one in ids],
         "values": values.tolist(),
     }

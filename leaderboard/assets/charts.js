@@ -5,7 +5,9 @@
   // specs hold no addresses, and data stand in the page: nothing is ever to be loaded
   const refuse = async () => { throw new Error("a chart loads nothing"); };
   const loader = { load: refuse, sanitize: refuse };
-  const views = new WeakMap();
+  const contents = new Map();
+  // per figure in view a promise of what takes its drawing away
+  const drawings = new Map();
 
   // a group's lists are columns, anything else is the same in all its rows
   function rows(group) {
@@ -23,53 +25,63 @@
     return Object.fromEntries(Object.entries(part).map(([name, one]) => [name, filled(one, given)]));
   }
 
-  async function draw(figure) {
-    const place = figure.querySelector(".chart");
-    const words = place.querySelector("p");
-    const { data, given } = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
+  async function draw(figure, before) {
+    const place = figure.querySelector(".chart"), words = place.querySelector("p");
+    const { data, given } = contents.get(figure);
     const spec = filled(window.chartSpecs[figure.dataset.chart], given);
     spec.datasets = Object.fromEntries(Object.entries(data).map(([name, groups]) => [name, groups.flatMap(rows)]));
     spec.config.font = getComputedStyle(figure).fontFamily;
     const drawn = document.createElement("div");
+    drawn.classList.add("pending");
     place.append(drawn);
-    words.hidden = true;
     try {
-      const { view, finalize } = await window.vegaEmbed(drawn, spec, {
+      const { finalize } = await window.vegaEmbed(drawn, spec, {
         mode: "vega-lite", renderer: "svg", actions: false, defaultStyle: false, loader, tooltip: { disableDefaultStyle: true },
       });
-      place.style.minHeight = "";
       drawn.setAttribute("role", "img");
       drawn.removeAttribute("aria-roledescription");
       drawn.setAttribute("aria-label", words.textContent);
       drawn.querySelector("svg").setAttribute("aria-hidden", "true");
-      const before = views.get(figure);
+      drawn.classList.remove("pending");
+      words.hidden = true;
+      place.style.minHeight = "";
       if (before) before();
-      views.set(figure, () => { finalize(); drawn.remove(); });
-      return view;
+      return () => { finalize(); drawn.remove(); };
     } catch (error) {
       drawn.remove();
-      words.hidden = false;
-      throw error;
+      console.error(error);
+      return before;
     }
+  }
+
+  function next(figure) {
+    drawings.set(figure, Promise.resolve(drawings.get(figure)).then((before) => draw(figure, before)));
   }
 
   const seen = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
       if (!isIntersecting) continue;
       seen.unobserve(target);
-      draw(target);
+      next(target);
     }
   }, { rootMargin: "300px" });
+
+  // other data for a chart, with what they say in words
+  window.redraw = (figure, content, description) => {
+    contents.set(figure, content);
+    figure.querySelector(".chart > p").textContent = description;
+    if (drawings.has(figure)) next(figure);
+    else seen.observe(figure);
+  };
+
   for (const figure of document.querySelectorAll("figure[data-chart]")) {
     // what is below does not move when it is drawn
     const { height } = window.chartSpecs[figure.dataset.chart];
     if (typeof height === "number") figure.querySelector(".chart").style.minHeight = `${height + 53}px`;
+    const content = figure.querySelector('script[type="application/json"]');
+    // else another script has it
+    if (!content) continue;
+    contents.set(figure, JSON.parse(content.textContent));
     seen.observe(figure);
   }
-
-  // other data for a chart of this page
-  window.redraw = (figure, content) => {
-    figure.querySelector('script[type="application/json"]').textContent = JSON.stringify(content);
-    return draw(figure);
-  };
 })();

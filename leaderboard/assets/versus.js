@@ -7,7 +7,6 @@
   const matrix = document.querySelector(".matrix tbody");
   const minus = (text) => text.replace("-", "\u2212");
   const figure = (value) => minus(value.toFixed(3));
-  const place = (axis, value) => axis[2] + (value - axis[0]) / (axis[1] - axis[0]) * (axis[3] - axis[2]);
 
   function line(index, x, y) {
     const [id, text, href] = data.examples[index];
@@ -33,6 +32,17 @@
     return row;
   }
 
+  function scatter(a, b) {
+    const names = [data.methods[a], data.methods[b]];
+    const [across, upright] = names.map((name) => `\u2192 ${name.slice(0, 40)}`);
+    const examples = [{ id: data.examples.map(([id]) => id), first: data.values[a], second: data.values[b] }];
+    window.redraw(
+      document.querySelector('[data-chart="versus"]'),
+      { data: { examples }, given: { first: across, second: upright, names, ends: data.ends } },
+      `${data.figure} of each example under ${names[0]} and under ${names[1]}.`,
+    );
+  }
+
   function draw() {
     const a = Number(first.value), b = Number(second.value);
     const x = data.values[a], y = data.values[b];
@@ -44,8 +54,7 @@
     ["difference", "interval", "p"].forEach((name, i) => {
       document.querySelector(`[data-said="${name}"]`).textContent = said[i];
     });
-    document.getElementById("points").setAttribute("d",
-      x.map((value, i) => `M${place(data.x, value).toFixed(1)} ${place(data.y, y[i]).toFixed(1)}h0`).join(""));
+    scatter(a, b);
     const order = [...x.keys()].sort((i, j) => Math.abs(x[j] - y[j]) - Math.abs(x[i] - y[i])).slice(0, data.most);
     document.getElementById("differing").replaceChildren(...order.map((i) => line(i, x, y)));
     for (const marked of matrix.querySelectorAll(".chosen")) marked.classList.remove("chosen");
@@ -87,5 +96,6 @@
   });
   matrix.closest("table").classList.add("clickable");
   window.addEventListener("hashchange", read);
+  draw();
   read();
 })();

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from whybench.tests.leaderboard.test_browser import page, site
 
 __all__ = ["page", "site"]
@@ -14,27 +16,38 @@ def said(page: Any) -> str:
     return str(page.locator("#said").inner_text())
 
 
+def points(page: Any, first: str, second: str) -> list[str]:
+    """Places of the points of these two in the drawing, when it is there."""
+    chart = page.locator("figure[data-chart=versus] .chart")
+    chart.scroll_into_view_if_needed()
+    chart.locator(f'[role=img][aria-label$="under {first} and under {second}."] svg').wait_for()
+    assert chart.locator("svg").count() == 1
+    return list(
+        chart.locator(".role-mark.mark-symbol path").evaluate_all("all => all.map(p => p.getAttribute('transform'))")
+    )
+
+
 def test_two_methods_are_chosen_by_list_by_cell_and_by_address(page: Any, site: Path) -> None:
     page.goto((site / XOR).as_uri())
-    before = page.locator("#points").get_attribute("d")
+    names = page.locator(".matrix thead bdi").all_inner_texts()
+    before = points(page, *names[:2])
     page.get_by_role("combobox", name="First").select_option("gradient")
     page.get_by_role("combobox", name="Second").select_option("raw_attention")
     assert said(page).startswith("gradient minus raw_attention: ")
-    drawn = page.locator("#points").get_attribute("d")
+    drawn = points(page, "gradient", "raw_attention")
     assert drawn != before
-    assert drawn.count("M") == 30
+    assert len(drawn) == 30
 
     shared = page.url
     page.goto("about:blank")
     page.goto(shared)
     assert said(page).startswith("gradient minus raw_attention: ")
-    assert page.locator("#points").get_attribute("d") == drawn
+    assert points(page, "gradient", "raw_attention") == drawn
     assert page.locator(".matrix .chosen span").inner_text() in said(page)
 
     page.get_by_role("button", name="Swap").click()
     assert said(page).startswith("raw_attention minus gradient: ")
     page.locator(".matrix tbody tr").nth(0).locator("td").nth(2).click()
-    names = page.locator(".matrix thead bdi").all_inner_texts()
     assert said(page).startswith(f"{names[0]} minus {names[2]}: ")
     # the same two on the other task
     page.get_by_role("link", name="sst2", exact=True).click()
@@ -43,15 +56,32 @@ def test_two_methods_are_chosen_by_list_by_cell_and_by_address(page: Any, site: 
     assert said(page).startswith(f"{names[0]} minus {names[2]}: ")
 
 
-def test_the_drawing_of_a_script_is_that_of_the_server(page: Any, site: Path) -> None:
+def test_the_table_of_a_script_is_that_of_the_server(page: Any, site: Path) -> None:
     page.goto((site / XOR).as_uri())
-    points, table = page.locator("#points").get_attribute("d"), page.locator("#differing").inner_text()
+    table = page.locator("#differing").inner_text()
+    names = page.locator(".matrix thead bdi").all_inner_texts()
+    drawn = points(page, *names[:2])
     page.get_by_role("button", name="Swap").click()
+    assert points(page, names[1], names[0]) != drawn
     page.get_by_role("button", name="Swap").click()
+    assert points(page, *names[:2]) == drawn
     assert page.locator("#differing").inner_text() == table
-    numbers = [[float(n) for n in d.replace("M", " ").replace("h0", " ").split()]
-               for d in (points, page.locator("#points").get_attribute("d"))]  # fmt: skip
-    assert max(abs(a - b) for a, b in zip(*numbers, strict=True)) < 0.11
+
+
+def test_points_lie_where_the_figures_are_and_say_them(page: Any, site: Path) -> None:
+    page.goto((site / XOR).as_uri())
+    names = page.locator(".matrix thead bdi").all_inner_texts()
+    drawn = [tuple(map(float, place[10:-1].split(","))) for place in points(page, *names[:2])]
+    values = page.evaluate("JSON.parse(document.getElementById('figures').textContent).values")
+    for axis, sign in ((0, 1), (1, -1)):
+        places = [place[axis] for place in drawn]
+        (slope, _), residuals = np.polyfit(values[axis], places, 1), np.polyfit(values[axis], places, 1, full=True)[1]
+        assert slope * sign > 0
+        assert residuals[0] < 1e-3
+    page.locator("figure[data-chart=versus] .role-mark.mark-symbol path").last.hover(force=True)
+    tip = page.locator("#vg-tooltip-element.visible")
+    tip.wait_for()
+    assert all(name in tip.inner_text() for name in (*names[:2], "xor_cues-00"))
 
 
 def test_an_example_on_which_two_differ_leads_to_its_page(page: Any, site: Path) -> None:
