@@ -199,15 +199,42 @@ def attention_task(board: Board, anchor: str) -> AttentionTask:
         longer=(int((known > dimensions[0] + 1).sum()) if len(dimensions) == 1 else 0, len(known)),
         sufficiency=_table(board, rows, group("Sufficiency")),
         necessity=_table(board, rows, group("Necessity")),
-        moved=_dots(board, rows, ("inside_logit_change", "outside_logit_change"), ("inside", "across"), log=True),
+        moved=_dots(
+            "Largest change of a logit after the step",
+            board,
+            rows,
+            ("inside_logit_change", "outside_logit_change"),
+            ("inside", "across"),
+            log=True,
+        ),
         minimality=_table(board, rows, (*group("Errors"), *group("Minimality"))),
         identifiability=_identifiability(board, own),
         scatters=_scatters(rows, dimensions[0] + 1 if len(dimensions) == 1 else None),
         erasure=_table(board, rows, (*group("Erasure"), *FLIPPING)),
-        flips=_dots(board, rows, ("top_erasure_flips", "random_erasure_flips"), ("best-scored", "random")),
-        mass=_dots(board, rows, FLIPPING, ("largest first", "random order"), ends=(0.0, 1.0)),
+        flips=_dots(
+            "Share of decisions that flip",
+            board,
+            rows,
+            ("top_erasure_flips", "random_erasure_flips"),
+            ("best-scored", "random"),
+        ),
+        mass=_dots(
+            "Attention mass zeroed until the decision flips",
+            board,
+            rows,
+            FLIPPING,
+            ("largest first", "random order"),
+            ends=(0.0, 1.0),
+        ),
         agreement=_table(board, rows, group("Agreement with others")),
-        taus=_dots(board, rows, ("tau_gradient", "tau_leave_one_out"), ("gradient", "leave-one-out"), ends=(-0.2, 1.0)),
+        taus=_dots(
+            "Kendall τ-b of the units' scores",
+            board,
+            rows,
+            ("tau_gradient", "tau_leave_one_out"),
+            ("gradient", "leave-one-out"),
+            ends=(-0.2, 1.0),
+        ),
         specimen=specimen([(_drawn_name(board, one), one) for method in MAPPED for one in by_method.get(method, ())]),
         missing=tuple(name for name in (*SAME_OUTPUT, *CONTROLS) if name not in present),
         commands=merged([command(stored.result) for stored in (*rows, *board.failures)]),
@@ -234,7 +261,8 @@ def context(tasks: Sequence[AttentionTask]) -> Context | None:
         if rows:
             kinds.append((title, tuple(rows)))
     names = tuple(CONTROLS[name] for name in controls)
-    plot = dot_plot([(_short(name), kept) for name, kept in lines], names, (0.0, 1.0))
+    drawn = [(_short(name), kept) for name, kept in lines]
+    plot = dot_plot("Share of decisions that stay", "Task", drawn, names, (0.0, 1.0))
     return Context(tuple(kinds), names, _ordered(figures) * len(controls), plot)
 
 
@@ -315,6 +343,7 @@ def _ordered(names: Sequence[str]) -> tuple[Column, ...]:
 
 
 def _dots(
+    title: str,
     board: Board,
     rows: Sequence[StoredResult],
     names: Sequence[str],
@@ -325,7 +354,7 @@ def _dots(
     lines: list[tuple[str, list[Figure | None]]] = [
         (_drawn_name(board, stored), [stored.result.figures.get(name) for name in names]) for stored in rows
     ]
-    return dot_plot(lines, series, ends, "log" if log else "linear")
+    return dot_plot(title, "Method", lines, series, ends, "log" if log else "linear")
 
 
 def _drawn_name(board: Board, stored: StoredResult) -> str:

@@ -174,7 +174,7 @@ class AboutData:
 def about_data(board: Board, robust: Sequence[Robustness]) -> AboutData:
     """Describe the data of a board; its lengths are those that one of its cells recorded."""
     units = lists(board.results[0].examples, "unit_starts") if board.results else []
-    drawn = histogram([len(found) for found in units if found is not None])
+    drawn = histogram([len(found) for found in units if found is not None], board.spec.unit)
     spec = board.spec
     same = (
         one for one in robust if (one.spec.task, one.spec.model, one.spec.unit) == (spec.task, spec.model, spec.unit)

@@ -7,34 +7,35 @@ Colours are the custom properties of the style sheet, so that they follow the re
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import altair as alt
 
-INK, MUTED, LINE = "var(--ink)", "var(--muted)", "var(--line)"
+INK, MUTED, LINE, MARK = "var(--ink)", "var(--muted)", "var(--line)", "var(--mark)"
 DELETION, INSERTION = "var(--deletion)", "var(--insertion)"
 
 
-def styled(chart: alt.TopLevelMixin, height: int | alt.Step) -> dict[str, Any]:
+def styled(chart: alt.TopLevelMixin, height: int | str) -> dict[str, Any]:
     """The spec of a chart that is as wide as its place on the page, with the page's look.
 
     Args:
         chart: Its marks; their data have names.
-        height: Height in pixels, or per row.
+        height: Height in pixels without what stands around it, or the name by which a page gives it.
     """
     text = {"labelColor": MUTED, "labelFontSize": 11, "labelFontWeight": "normal", "labelPadding": 6}
     title = {"titleColor": MUTED, "titleFontSize": 11, "titleFontWeight": "normal", "titlePadding": 6}
     legend = {"labelColor": INK, "labelFontSize": 11, "symbolSize": 60, "symbolOpacity": 1, "columnPadding": 14}
     made = (
-        chart.properties(width="container", height=height, background="transparent")
-        .configure(autosize=alt.AutoSizeParams(type="fit-x", contains="padding"), padding=2, aria=False)
+        chart.properties(width="container", background="transparent")
+        .configure(padding=2, aria=False)
         .configure_view(stroke=None)
         .configure_axis(**text, **title, labelFlush=False, gridColor=LINE, domain=False, ticks=False)
         .configure_legend(**legend, orient="top", title=None, offset=4)
         .to_dict()
     )
     # the schema's name is an address that nothing reads
-    return {name: part for name, part in made.items() if name != "$schema"}
+    return {name: part for name, part in made.items() if name != "$schema"} | {"height": height}
 
 
 def between(low: str, high: str, form: str) -> str:
@@ -95,8 +96,8 @@ def versus() -> dict[str, Any]:
         )
         .mark_point(filled=True, size=24, opacity=0.65, color=INSERTION)
         .encode(
-            alt.X("first:Q", title="@first", scale=scale).axis(tickCount=6, format="~g"),
-            alt.Y("second:Q", title="@second", scale=scale).axis(tickCount=6, format="~g"),
+            alt.X("first:Q", title="@first", scale=scale).axis(tickCount=6, format=".4~g"),
+            alt.Y("second:Q", title="@second", scale=scale).axis(tickCount=6, format=".4~g"),
             tooltip=[
                 alt.Tooltip("id:N", title="Example"),
                 alt.Tooltip("across:N", title="First"),
@@ -114,5 +115,102 @@ def versus() -> dict[str, Any]:
     return styled(alt.layer(equal, points).add_params(names, ends), height=330)
 
 
+def dots(*, log: bool = False) -> dict[str, Any]:
+    """Figures with their intervals, a line for each row, and in it a mark for each series.
+
+    Data ``marks``: ``row``, ``series``, ``mean``, ``low``, ``high``, and ``said``, the three as text. Given ``of``,
+    what a row is, all ``series``, ``height``, and ``ends``, which the axis reaches.
+
+    Args:
+        log: Whether the axis is logarithmic, with a place for 0. Then the three are places from 0 to 1, and given are
+            the places of the ``ticks`` and their ``labels``.
+    """
+    x = alt.X("low:Q", title=None)
+    if log:
+        given = [alt.param(name=name, value=f"@{name}") for name in ("ticks", "labels")]
+        x = x.scale(domain=[0, 1], nice=False)
+        x = x.axis(values=alt.ExprRef("ticks"), labelExpr="labels[indexof(ticks, datum.value)]")
+    else:
+        given = [alt.param(name="ends", value="@ends")]
+        x = x.scale(domain=alt.ExprRef("ends"), nice=True, zero=False).axis(tickCount=6, format=".4~g")
+    given.append(alt.param(name="series", value="@series"))
+    series = alt.ExprRef("series")
+    colour = alt.Color("series:N", scale=alt.Scale(domain=series, range=[INSERTION, DELETION, MUTED]))
+    shape = alt.Shape("series:N", scale=alt.Scale(domain=series, range=["circle", "square", "diamond"]))
+    y = alt.Y("row:N", sort=None, title=None).axis(labelColor=INK, labelFontSize=12, labelLimit=210)
+    offset = alt.YOffset("series:N").scale(domain=series, paddingInner=0, paddingOuter=0.5)
+    tooltip = [
+        alt.Tooltip("row:N", title="@of"),
+        alt.Tooltip("series:N", title="Figure"),
+        alt.Tooltip("said:N", title="Mean (95 % interval)"),
+    ]
+    base = alt.Chart(alt.NamedData("marks")).encode(y, offset, colour, tooltip=tooltip)
+    return styled(
+        alt.layer(
+            base.mark_rule(strokeWidth=2, strokeCap="round", clip=True).encode(x, alt.X2("high:Q")),
+            base.mark_point(filled=True, opacity=1, size=60).encode(alt.X("mean:Q"), shape),
+        ).add_params(*given),
+        height="@height",
+    )
+
+
+def scatter() -> dict[str, Any]:
+    """A figure of every example against its length, and perhaps a marked length.
+
+    Data ``examples``: ``length`` and ``value``; data ``marked``: ``length``, and ``said`` beside it.
+    """
+    x = alt.X("length:Q", title="length in tokens").axis(grid=False, tickCount=6)
+    marked = alt.Chart(alt.NamedData("marked")).encode(x)
+    points = (
+        alt.Chart(alt.NamedData("examples"))
+        .mark_point(filled=True, size=24, opacity=0.65, color=INSERTION)
+        .encode(
+            x,
+            alt.Y("value:Q", title=None).axis(tickCount=5, format=".4~g"),
+            tooltip=[
+                alt.Tooltip("length:Q", title="Length in tokens"),
+                alt.Tooltip("value:Q", title="Figure", format=".3~g"),
+            ],
+        )
+    )
+    said = marked.mark_text(baseline="bottom", dy=-4, color=MUTED, fontSize=11, limit=0)
+    return styled(
+        alt.layer(
+            marked.mark_rule(strokeDash=[4, 3], color=INK),
+            said.encode(y=alt.value(0), text="said:N"),
+            points,
+        ),
+        height=190,
+    )
+
+
+def lengths() -> dict[str, Any]:
+    """How many examples have which length.
+
+    Data ``bars``: ``low`` and ``high`` end, the same as text in ``lengths``, and ``examples``. Given ``unit``, the
+    axis' title.
+    """
+    return styled(
+        alt.Chart(alt.NamedData("bars"))
+        .mark_bar(color=MARK, binSpacing=1)
+        .encode(
+            alt.X("low:Q", bin="binned", title="@unit", scale=alt.Scale(zero=False)).axis(
+                grid=False, tickCount=8, format="d"
+            ),
+            alt.X2("high:Q"),
+            alt.Y("examples:Q", title="examples").axis(tickMinStep=1, tickCount=3, format="d"),
+            tooltip=[alt.Tooltip("lengths:N", title="Length"), alt.Tooltip("examples:Q", title="Examples")],
+        ),
+        height=110,
+    )
+
+
 # the name of every kind, on pages and in the file of the specs
-KINDS: dict[str, Callable[[], dict[str, Any]]] = {"curves": curves, "versus": versus}
+KINDS: dict[str, Callable[[], dict[str, Any]]] = {
+    "curves": curves,
+    "versus": versus,
+    "dots": dots,
+    "log-dots": partial(dots, log=True),
+    "scatter": scatter,
+    "lengths": lengths,
+}

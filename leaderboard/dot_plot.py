@@ -1,17 +1,17 @@
-"""Figures with their intervals, a line for each method: the geometry of a small drawing."""
+"""Figures with their intervals, a line for each method."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from whybench.leaderboard.axis import Axis, linear, logarithmic
-from whybench.leaderboard.formatting import measured
+from whybench.leaderboard.axis import logarithmic
+from whybench.leaderboard.charts import Chart, rounded
+from whybench.leaderboard.formatting import measured, visible
 
-WIDTH, LEFT, RIGHT, TOP, ROW, BOTTOM = 400, 124, 12, 8, 28, 24
-# distance between the marks of one line, so that none hides another
-_APART = 7.0
+# height of a line in pixels
+ROW = 28
 
 
 class Estimate(Protocol):
@@ -31,102 +31,65 @@ class Estimate(Protocol):
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A figure of a series.
-
-    Attributes:
-        series: Which series, from 0: the shape and the colour.
-        low, x, high: Places of the interval's ends and of the mean.
-        y: Its height in the drawing.
-        text: What it is, in words.
-    """
-
-    series: int
-    low: float
-    x: float
-    high: float
-    y: float
-    text: str
-
-
-@dataclass(frozen=True)
-class DotRow:
-    """A line: its name, the place of the name, and its marks."""
-
-    name: str
-    y: float
-    marks: tuple[Mark, ...]
-
-
-@dataclass(frozen=True)
 class DotPlot:
-    """A drawing.
+    """The figures.
 
     Attributes:
-        series: Names of the series.
-        rows: From top to bottom.
-        axis: The values' axis.
-        height: Height of the drawing; its width is `WIDTH`.
-        left: Where the names end and the axis begins.
+        title: What they are.
+        chart: Their drawing.
     """
 
-    series: tuple[str, ...]
-    rows: tuple[DotRow, ...]
-    axis: Axis
-    height: float
-    left: int = LEFT
-
-    @property
-    def bottom(self) -> float:
-        """Where the axis lies."""
-        return self.height - BOTTOM
-
-    @property
-    def description(self) -> str:
-        """The drawing in words."""
-        return "; ".join(f"{row.name}: {', '.join(mark.text for mark in row.marks)}" for row in self.rows)
+    title: str
+    chart: Chart
 
 
 def dot_plot(
+    title: str,
+    of: Literal["Method", "Metric", "Task"],
     rows: Sequence[tuple[str, Sequence[Estimate | None]]],
     series: Sequence[str],
     ends: tuple[float, float] | None = None,
     scale: Literal["linear", "log"] = "linear",
-    left: int = LEFT,
 ) -> DotPlot | None:
     """Draw figures, one line per row and one mark per series; None where there is nothing to draw.
 
     Args:
+        title: What they are.
+        of: What a row is.
         rows: Name and figures of each line; a figure that is None is left out.
         series: Names of the figures of a line.
         ends: Values that a linear axis reaches at least.
         scale: Of the axis.
-        left: Room for the names.
     """
-    rows = [(name, figures) for name, figures in rows if any(figures)]
-    found = [figure for _, figures in rows for figure in figures if figure is not None]
+    rows = [(visible(name), figures) for name, figures in rows if any(figures)]
+    found = [
+        (name, place, figure) for name, figures in rows for place, figure in enumerate(figures) if figure is not None
+    ]
     if not found:
         return None
+    given: dict[str, Any] = {"of": of, "series": list(series), "height": ROW * len(rows)}
+    means, lows, highs = ([getattr(figure, end) for *_, figure in found] for end in ("mean", "low", "high"))
     if scale == "log":
         # not the lower ends: an interval may reach down to 0 or to a rounding error, and is cut at the axis' start
-        axis = logarithmic((end for figure in found for end in (figure.mean, figure.high)), left, WIDTH - RIGHT)
+        axis = logarithmic([*means, *highs], 0.0, 1.0)
+        means, lows, highs = (list(map(axis.place, values)) for values in (means, lows, highs))
+        ticks = [(text, round(place, 6)) for text, place in axis.ticks]
+        given |= {"ticks": [place for _, place in ticks], "labels": [text for text, _ in ticks]}
     else:
-        reached = (*(end for figure in found for end in (figure.low, figure.high)), *(ends or ()))
-        axis = linear(min(reached), max(reached), left, WIDTH - RIGHT)
-    drawn = []
-    for index, (name, figures) in enumerate(rows):
-        y = TOP + (index + 0.5) * ROW
-        marks = [
-            Mark(
-                i,
-                axis.place(figure.low),
-                axis.place(figure.mean),
-                axis.place(figure.high),
-                y + _APART * (i - (len(series) - 1) / 2),
-                f"{series[i]} {measured(figure.mean)} ({measured(figure.low)} to {measured(figure.high)})",
-            )
-            for i, figure in enumerate(figures)
-            if figure is not None
-        ]
-        drawn.append(DotRow(name, y, tuple(marks)))
-    return DotPlot(tuple(series), tuple(drawn), axis, TOP + ROW * len(rows) + BOTTOM, left)
+        reached = (*lows, *highs, *(ends or ()))
+        given["ends"] = rounded([min(reached), max(reached)])
+    said = [f"{measured(figure.mean)} ({measured(figure.low)} to {measured(figure.high)})" for *_, figure in found]
+    marks = {
+        "row": [name for name, *_ in found],
+        "series": [series[place] for _, place, _ in found],
+        "mean": rounded(means),
+        "low": rounded(lows),
+        "high": rounded(highs),
+        "said": said,
+    }
+    words = [
+        f"{name}: {', '.join(f'{series[p]} {text}' for (n, p, _), text in zip(found, said, strict=True) if n == name)}"
+        for name in dict.fromkeys(name for name, *_ in found)
+    ]
+    kind = "log-dots" if scale == "log" else "dots"
+    return DotPlot(title, Chart(kind, f"{title}. {'; '.join(words)}", {"marks": [marks]}, given))

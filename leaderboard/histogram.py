@@ -1,4 +1,4 @@
-"""How many examples have which length: the geometry of a small drawing."""
+"""How many examples have which length."""
 
 from __future__ import annotations
 
@@ -8,56 +8,34 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from whybench.leaderboard.axis import Axis, linear
+from whybench.leaderboard.charts import Chart
 
-WIDTH, HEIGHT = 400, 150
-LEFT, RIGHT, TOP, BOTTOM = 40, 12, 10, 36
 _MOST_BARS = 20
 
 
 @dataclass(frozen=True)
-class Bar:
-    """A class of lengths.
-
-    Attributes:
-        text: The lengths.
-        count: How many examples.
-        x, y, width, height: Its rectangle.
-    """
-
-    text: str
-    count: int
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-@dataclass(frozen=True)
 class Histogram:
-    """The drawing.
+    """The lengths.
 
     Attributes:
-        bars: The classes, all of the same width.
-        x, y: Axes.
+        chart: A bar for every class; all classes are of the same width.
+        numbers: Lengths of every class, and how many examples have them.
         count: How many examples.
-        median, shortest, longest: Of their lengths.
+        said: The shortest, the longest and the median length, in words.
     """
 
-    bars: tuple[Bar, ...]
-    x: Axis
-    y: Axis
+    chart: Chart
+    numbers: tuple[tuple[str, int], ...]
     count: int
-    median: float
-    shortest: int
-    longest: int
+    said: str
 
 
-def histogram(lengths: Sequence[int]) -> Histogram | None:
-    """Draw counts by length; None where there is no example.
+def histogram(lengths: Sequence[int], unit: str) -> Histogram | None:
+    """Count examples by length; None where there is no example.
 
     Args:
         lengths: Of every example, in units.
+        unit: What a unit is.
     """
     if not lengths:
         return None
@@ -65,19 +43,21 @@ def histogram(lengths: Sequence[int]) -> Histogram | None:
     shortest, longest = int(values.min()), int(values.max())
     step = _step(longest - shortest + 1)
     first = shortest // step
-    counts = np.bincount(values // step - first)
-    x = linear(first * step, (first + len(counts)) * step, LEFT, WIDTH - RIGHT)
-    # at least 3, so that every tick is a whole number
-    y = linear(0, max(3, int(counts.max())), HEIGHT - BOTTOM, TOP, ticks=3)
-    bars = []
-    for i, count in enumerate(counts.tolist()):
-        low = (first + i) * step
-        left, top = x.place(low), y.place(count)
-        said = f"{low}" if step == 1 else f"{low}–{low + step - 1}"
-        # a gap between bars that can be told apart
-        width = max(0.6, x.place(low + step) - left - 1)
-        bars.append(Bar(said, count, left, top, width, HEIGHT - BOTTOM - top))
-    return Histogram(tuple(bars), x, y, len(values), float(np.median(values)), shortest, longest)
+    counts = np.bincount(values // step - first).tolist()
+    lows = [(first + i) * step for i in range(len(counts))]
+    said = [f"{low}" if step == 1 else f"{low}–{low + step - 1}" for low in lows]
+    there = [i for i, count in enumerate(counts) if count]
+    bars = {
+        "low": [lows[i] for i in there],
+        "high": [lows[i] + step for i in there],
+        "lengths": [f"{said[i]} {unit}s" for i in there],
+        "examples": [counts[i] for i in there],
+    }
+    words = f"{shortest} to {longest} {unit}s, median {np.median(values):g}"
+    chart = Chart(
+        "lengths", f"Lengths of {len(values):,} examples: {words}.", {"bars": [bars]}, {"unit": f"{unit}s per example"}
+    )
+    return Histogram(chart, tuple(zip(said, counts, strict=True)), len(values), words)
 
 
 def _step(width: int) -> int:

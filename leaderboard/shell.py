@@ -13,12 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from whybench.bench.choices import UNRANKED
 from whybench.bench.metrics import PROTOCOL_VERSION
 from whybench.leaderboard import (
-    dot_plot,
     formatting,
-    histogram,
     history_page,
     matrix_map,
-    scatter,
     tradeoff_page,
     versus_page,
 )
@@ -100,10 +97,7 @@ class Shell:
             "versus_title": versus_page.TITLE,
             "history_title": history_page.TITLE,
             "unranked": UNRANKED,
-            "dots": dot_plot,
-            "scatter": scatter,
             "maps": matrix_map,
-            "bars": histogram,
             "robustness_title": TITLE,
             "robustness_help": HELP,
             "infinity": math.inf,

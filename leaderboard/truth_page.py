@@ -17,8 +17,6 @@ from whybench.bench.workers import Apply
 
 TITLE = "Which metric can I trust?"
 TRUTH = "average_precision"
-# room for the longest title of a metric
-_NAMES = 204
 
 
 @dataclass(frozen=True)
@@ -178,4 +176,5 @@ def _plot(rows: Sequence[MetricRow], several: bool) -> DotPlot | None:
         cell = row.overall
         if cell.value is not None and cell.low is not None and cell.high is not None:
             lines.append((row.metric.title, [_Estimate(cell.value, cell.low, cell.high)]))
-    return dot_plot(lines, ("all tasks" if several else "τ-b",), (0.0, 1.0), left=_NAMES)
+    title = f"Agreement with recovery{', mean over tasks' if several else ''}"
+    return dot_plot(title, "Metric", lines, ("all tasks" if several else "τ-b",), (0.0, 1.0))

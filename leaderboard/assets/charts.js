@@ -5,6 +5,8 @@
   // specs hold no addresses, and data stand in the page: nothing is ever to be loaded
   const refuse = async () => { throw new Error("a chart loads nothing"); };
   const loader = { load: refuse, sanitize: refuse };
+  // height of an axis' labels and title
+  const AROUND = 45;
   const contents = new Map();
   // per figure in view a promise of what takes its drawing away
   const drawings = new Map();
@@ -75,13 +77,14 @@
   };
 
   for (const figure of document.querySelectorAll("figure[data-chart]")) {
-    // what is below does not move when it is drawn
-    const { height } = window.chartSpecs[figure.dataset.chart];
-    if (typeof height === "number") figure.querySelector(".chart").style.minHeight = `${height + 53}px`;
     const content = figure.querySelector('script[type="application/json"]');
-    // else another script has it
+    const { data, given } = content ? JSON.parse(content.textContent) : { given: {} };
+    // what is below does not move when it is drawn
+    const height = filled(window.chartSpecs[figure.dataset.chart].height, given) + AROUND;
+    figure.querySelector(".chart").style.minHeight = `${height}px`;
+    // else another script has them
     if (!content) continue;
-    contents.set(figure, JSON.parse(content.textContent));
+    contents.set(figure, { data, given });
     seen.observe(figure);
   }
 })();

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 VOID = {"meta", "link", "input", "img", "br", "wbr", "path"}
 
@@ -73,3 +75,12 @@ def parse(path: Path) -> Element:
 def rows(page: Element) -> dict[str, Element]:
     """Rows of the boards on a page by the method's name; the last one where several have it."""
     return {row.one("th", scope="row").one("bdi").text: row for row in page.all("tr", data_row=None)}
+
+
+def charts(page: Element, kind: str | None = None) -> list[tuple[str, dict[str, Any]]]:
+    """Kind and content of the charts whose data a page holds."""
+    return [
+        (figure.attributes["data-chart"], json.loads(content.text))
+        for figure in page.all("figure", data_chart=kind)
+        for content in figure.all("script", type="application/json")
+    ]

@@ -22,7 +22,7 @@ from whybench.leaderboard.specimen import specimen
 from whybench.tests.leaderboard import test_site
 from whybench.tests.leaderboard.causal_factory import DIMENSION, MATRICES, MOVED, NOTE, causal, causal_suite
 from whybench.tests.leaderboard.factory import WORDS, Made, make, suite
-from whybench.tests.leaderboard.page import Element, parse
+from whybench.tests.leaderboard.page import Element, charts, parse
 
 HOSTILE = "<script>alert(1)</script>\"'>{{ 7*7 }}\u202egnp" + "x" * 5_000
 
@@ -259,7 +259,7 @@ def test_links_lead_somewhere_and_ids_are_unique(site: Path, page: Element) -> N
         name: set(re.findall(r'\bid="([^"]+)"', (site / name).read_text())) for name in ("index.html", "attention.html")
     }
     links = [link.attributes["href"] for tag in ("a", "use", "link") for link in page.all(tag)]
-    links += [element.attributes["src"] for tag in ("script", "img") for element in page.all(tag)]
+    links += [element.attributes["src"] for tag in ("script", "img") for element in page.all(tag, src=None)]
     assert any(link.endswith("-map1") for link in links)
     for link in links:
         if not link.startswith("https://arxiv.org/abs/"):
@@ -274,7 +274,9 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     causal(store, "raw_attention", **changes)
     causal(store, "efficient_attention", **changes, note=HOSTILE)
     page = parse(build_site(store.read_all(), [], tmp_path / "site").parent / "attention.html")
-    assert [script.attributes["src"] for script in page.all("script")] == ["assets/site.js"]
+    assert [script.attributes["src"] for script in page.all("script", src=None)] == [
+        f"assets/{name}.js" for name in ("site", "vega", "chart-specs", "charts")
+    ]
     assert "alert(1)" in page.text
     assert all("\u202e" not in name.text for tag in ("bdi", "text", "title") for name in page.all(tag))
     drawn = ["".join(part for part in name.children if isinstance(part, str)) for name in page.all("text")]
@@ -294,8 +296,8 @@ def test_four_long_specimens_keep_the_page_small(tmp_path: Path) -> None:
 
 
 def test_the_length_is_marked_at_one_more_than_the_dimension(results: list[StoredResult], page: Element) -> None:
-    (drawn,) = {mark.text for mark in section(page).all("text", class_="tick") if mark.text.startswith("dv")}
-    assert drawn == f"dv + 1 = {DIMENSION + 1}"
+    marked = [content["data"]["marked"] for _, content in charts(section(page), "scatter")]
+    assert marked == [[{"length": [DIMENSION + 1], "said": f"dᵥ + 1 = {DIMENSION + 1}"}]] * 2
 
 
 def test_the_specimen_is_the_one_whose_matrices_differ_most(results: list[StoredResult]) -> None:

@@ -12,12 +12,12 @@ from whybench.bench.schema import GateOutcome, ReportFigure, Result
 from whybench.bench.store import RESULT, ResultStore
 from whybench.leaderboard.boards import boards
 from whybench.leaderboard.cards import Fact, about_data, method_card, task_card
-from whybench.leaderboard.histogram import BOTTOM, HEIGHT, histogram
+from whybench.leaderboard.histogram import histogram
 from whybench.leaderboard.robustness import robustness
 from whybench.leaderboard.site import build_site
 from whybench.leaderboard.sources import sources
 from whybench.tests.leaderboard.factory import Made, make, suite
-from whybench.tests.leaderboard.page import parse, rows
+from whybench.tests.leaderboard.page import charts, parse, rows
 
 
 @pytest.fixture
@@ -101,29 +101,28 @@ def test_a_task_has_its_licence_where_the_same_data_is_installed(store: ResultSt
 
 def test_lengths_are_counted_once_each() -> None:
     lengths = [3, 3, 4, 17, 96, 97]
-    drawn = histogram(lengths)
+    drawn = histogram(lengths, "word")
     assert drawn is not None
-    assert sum(bar.count for bar in drawn.bars) == len(lengths) == drawn.count
-    assert (drawn.shortest, drawn.longest, drawn.median) == (3, 97, 10.5)
-    step = 5
-    assert [bar.count for bar in drawn.bars] == [
-        sum(low <= n < low + step for n in lengths) for low in range(0, 100, step)
-    ]
-    assert (drawn.bars[0].text, drawn.bars[-1].text) == ("0–4", "95–99")
-    for bar in drawn.bars:
-        assert bar.y + bar.height == pytest.approx(HEIGHT - BOTTOM)
-        assert bar.height / (HEIGHT - BOTTOM - drawn.y.place(1)) == pytest.approx(bar.count)
-    for text, _ in drawn.y.ticks:
-        assert text.isdigit()
-    assert histogram([]) is None
+    assert (drawn.count, drawn.said) == (6, "3 to 97 words, median 10.5")
+    counts = [sum(low <= n < low + 5 for n in lengths) for low in range(0, 100, 5)]
+    assert [count for _, count in drawn.numbers] == counts
+    assert (drawn.numbers[0][0], drawn.numbers[-1][0]) == ("0–4", "95–99")
+    (bars,) = drawn.chart.data["bars"]
+    assert bars == {
+        "low": [0, 15, 95],
+        "high": [5, 20, 100],
+        "lengths": ["0–4 words", "15–19 words", "95–99 words"],
+        "examples": [3, 1, 2],
+    }
+    assert histogram([], "word") is None
 
 
 @pytest.mark.parametrize("longest", [1, 19, 20, 399, 4000])
 def test_the_bars_are_few_and_hold_every_length(longest: int) -> None:
-    drawn = histogram(list(range(1, longest + 1)))
+    drawn = histogram(list(range(1, longest + 1)), "word")
     assert drawn is not None
-    assert len(drawn.bars) <= 21
-    assert sum(bar.count for bar in drawn.bars) == longest
+    assert len(drawn.numbers) <= 21
+    assert sum(count for _, count in drawn.numbers) == sum(drawn.chart.data["bars"][0]["examples"]) == longest
 
 
 def test_the_page_of_a_task_describes_its_data_and_its_robustness(store: ResultStore, tmp_path: Path) -> None:
@@ -138,8 +137,7 @@ def test_the_page_of_a_task_describes_its_data_and_its_robustness(store: ResultS
     page = parse(tmp_path / "site/tasks/xor-cues.html")
     assert len(page.all("dl", aria_label="Data card")) == 2
     assert "mask, pad" in page.text
-    bars = page.all("rect", class_="bar")
-    assert len(bars) == 2 * sum(bar.count > 0 for bar in about.lengths.bars)
+    assert [content["data"] for _, content in charts(page, "lengths")] == [about.lengths.chart.data] * 2
 
 
 def test_every_row_leads_to_its_file(store: ResultStore, tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from whybench.bench.store import ResultStore
 from whybench.leaderboard.chart_specs import KINDS
 from whybench.leaderboard.charts import LIBRARY, SPECS, rounded, scripts
 from whybench.leaderboard.site import build_site
+from whybench.tests.leaderboard.causal_factory import causal_suite
 from whybench.tests.leaderboard.factory import suite
-from whybench.tests.leaderboard.page import parse
+from whybench.tests.leaderboard.page import charts, parse
 
 vl_convert = pytest.importorskip("vl_convert")
 
@@ -31,6 +32,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("charts")
     store = ResultStore(folder / "results")
     suite(store, examples=6)
+    causal_suite(store, examples=6)
     return build_site(store.read_all(), store.read_failures(), folder / "site").parent
 
 
@@ -51,19 +53,9 @@ def rows(group: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def charts(site: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Kind and content of every chart of a site."""
-    found = []
-    for path in sorted(site.rglob("*.html")):
-        for figure in parse(path).all("figure", data_chart=None):
-            for content in figure.all("script", type="application/json"):
-                found.append((figure.attributes["data-chart"], json.loads(content.text)))
-    return found
-
-
 def test_every_kind_is_valid_with_the_data_of_a_page(site: Path) -> None:
-    by_kind = BY_SCRIPT | dict(charts(site))
-    assert set(by_kind) <= set(KINDS)
+    by_kind = BY_SCRIPT | {kind: content for path in site.rglob("*.html") for kind, content in charts(parse(path))}
+    assert set(by_kind) == set(KINDS)
     for kind, content in by_kind.items():
         spec = filled(KINDS[kind](), content["given"])
         spec["datasets"] = {

@@ -1,4 +1,4 @@
-"""Numbers of any size, and the geometry of the drawings over an axis and of the heat maps."""
+"""Numbers of any size, and what charts draw, and the geometry of the heat maps."""
 
 import re
 
@@ -7,7 +7,7 @@ import pytest
 
 from whybench.bench.schema import Figure
 from whybench.leaderboard import axis, formatting
-from whybench.leaderboard.dot_plot import dot_plot
+from whybench.leaderboard.dot_plot import ROW, dot_plot
 from whybench.leaderboard.matrix_map import CLASSES, MOST_TOKENS, MOST_WRITTEN, matrix_maps
 from whybench.leaderboard.scatter import scatter
 
@@ -70,53 +70,58 @@ def test_names_are_thinned_by_importance() -> None:
 
 def test_marks_lie_where_their_figures_are() -> None:
     figures = [Figure(mean=0.2, low=0.1, high=0.4, examples=3), Figure(mean=0.9, low=0.8, high=1.0, examples=3)]
-    drawn = dot_plot([("a", figures), ("nothing", [None, None]), ("b", [None, figures[0]])], ("x", "y"), (0.0, 1.0))
+    lines = [("a", figures), ("nothing", [None, None]), ("b", [None, figures[0]])]
+    drawn = dot_plot("Figures", "Method", lines, ("x", "y"), (0.0, 1.5))
     assert drawn is not None
-    assert [(row.name, [mark.series for mark in row.marks]) for row in drawn.rows] == [("a", [0, 1]), ("b", [1])]
-    mark = drawn.rows[0].marks[0]
-    width = drawn.axis.end - drawn.axis.start
-    assert [(at - drawn.axis.start) / width for at in (mark.low, mark.x, mark.high)] == pytest.approx([0.1, 0.2, 0.4])
-    assert drawn.description == "a: x 0.200 (0.100 to 0.400), y 0.900 (0.800 to 1.000); b: y 0.200 (0.100 to 0.400)"
-    assert dot_plot([("a", [None])], ("x",)) is None
+    (marks,) = drawn.chart.data["marks"]
+    assert marks == {
+        "row": ["a", "a", "b"],
+        "series": ["x", "y", "y"],
+        "mean": [0.2, 0.9, 0.2],
+        "low": [0.1, 0.8, 0.1],
+        "high": [0.4, 1.0, 0.4],
+        "said": ["0.200 (0.100 to 0.400)", "0.900 (0.800 to 1.000)", "0.200 (0.100 to 0.400)"],
+    }
+    assert drawn.chart.given == {"of": "Method", "series": ["x", "y"], "height": 2 * ROW, "ends": [0.0, 1.5]}
+    said = "a: x 0.200 (0.100 to 0.400), y 0.900 (0.800 to 1.000); b: y 0.200 (0.100 to 0.400)"
+    assert drawn.chart.description == f"Figures. {said}"
+    assert dot_plot("Figures", "Method", [("a", [None])], ("x",)) is None
 
 
-def test_no_mark_is_cut_off_at_an_end_of_its_axis() -> None:
-    beyond = Figure(mean=-0.71, low=-0.83, high=-0.6, examples=3)
-    drawn = dot_plot([("a", [beyond])], ("x",), (-0.2, 1.0))
+def test_marks_on_a_logarithmic_axis_lie_on_it() -> None:
+    figures = [Figure(mean=0.09, low=0.0, high=0.4, examples=3), Figure(mean=0.0, low=0.0, high=0.0, examples=3)]
+    drawn = dot_plot("Figures", "Method", [("a", figures)], ("x", "y"), scale="log")
     assert drawn is not None
-    assert (drawn.axis.low <= -0.83, drawn.axis.high >= 1.0) == (True, True)
-    (mark,) = drawn.rows[0].marks
-    assert drawn.axis.start < mark.low < mark.x < mark.high < drawn.axis.end
-    # on a logarithmic axis only what is below its first power of ten is
-    wide = Figure(mean=0.09, low=0.0, high=0.4, examples=3)
-    drawn = dot_plot([("a", [wide])], ("x",), scale="log")
-    assert drawn is not None
-    (mark,) = drawn.rows[0].marks
-    assert drawn.axis.start == mark.low < mark.x < mark.high < drawn.axis.end
+    (marks,), given = drawn.chart.data["marks"], drawn.chart.given
+    made = axis.logarithmic([0.09, 0.4, 0.0, 0.0], 0.0, 1.0)
+    assert marks["mean"] == pytest.approx([made.place(0.09), made.place(0.0)], rel=1e-3)
+    assert marks["high"][0] == pytest.approx(made.place(0.4), rel=1e-3)
+    # what is below its first power of ten is cut, and 0 has a place of its own
+    assert marks["low"] == [0, 0]
+    assert dict(zip(given["labels"], given["ticks"], strict=True)) == {
+        text: pytest.approx(place, abs=1e-6) for text, place in made.ticks
+    }
+    assert "0" in given["labels"]
 
 
 def test_a_dot_for_every_example_that_has_both() -> None:
     lengths = np.array([4.0, 8.0, np.nan, 30.0, 20.0])
-    values = np.array([0.0, 0.1, 0.2, 0.4, np.nan])
+    values = np.array([0.0, 0.123456, 0.2, 0.4, np.nan])
     drawn = scatter("Values", lengths, values, 17)
     assert drawn is not None
-    points = [tuple(map(float, point.split())) for point in re.findall(r"M(\S+ \S+?)h0", drawn.dots)]
-    known = [(4.0, 0.0), (8.0, 0.1), (30.0, 0.4)]
-    assert drawn.count == 3
-    for (x, y), (length, value) in zip(points, known, strict=True):
-        assert x == pytest.approx(drawn.x.place(length), abs=0.05)
-        assert y == pytest.approx(drawn.y.place(value), abs=0.05)
-    assert drawn.y.place(0.4) < drawn.y.place(0.1)
-    assert drawn.line == drawn.x.place(17)
+    assert (drawn.count, drawn.marked) == (3, 17)
+    assert drawn.chart.data == {
+        "examples": [{"length": [4, 8, 30], "value": [0.0, 0.1235, 0.4]}],
+        "marked": [{"length": [17], "said": "dᵥ + 1 = 17"}],
+    }
     assert drawn.numbers == (
         ("4", "1", "0", "0", "0"),
-        ("8", "1", "0.100", "0.100", "0.100"),
+        ("8", "1", "0.123", "0.123", "0.123"),
         ("30", "1", "0.400", "0.400", "0.400"),
     )
-    # a length beyond all texts is on the axis as well
-    far = scatter("Values", lengths, values, 65)
-    assert far is not None
-    assert far.x.high >= 65
+    without = scatter("Values", lengths, values, None)
+    assert without is not None
+    assert without.chart.data["marked"] == []
     assert scatter("Values", lengths, np.full(5, np.nan), 17) is None
 
 
