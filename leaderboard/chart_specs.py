@@ -78,6 +78,34 @@ def curves() -> dict[str, Any]:
     )
 
 
+def example() -> dict[str, Any]:
+    """One example's deletion and insertion curve, small.
+
+    Data ``curves``: ``t``, and ``deletion`` and ``insertion`` there, null where it is not known.
+    """
+    both = ["deletion", "insertion"]
+    ends = alt.Scale(domain=[0, 1])
+    base = (
+        alt.Chart(alt.NamedData("curves"))
+        .transform_fold(["deletion", "insertion"], as_=["curve", "p"])
+        .transform_filter("isValid(datum.p)")
+        .encode(
+            alt.X("t:Q", title=None, scale=ends).axis(values=[0, 0.5, 1], format=".1~f", grid=False),
+            alt.Y("p:Q", title=None, scale=ends).axis(values=[0, 0.5, 1], format=".1~f"),
+            alt.Color("curve:N", legend=None, scale=alt.Scale(domain=both, range=[DELETION, INSERTION])),
+        )
+    )
+    points = base.mark_point(filled=True, size=12, opacity=1).encode(
+        alt.Shape("curve:N", legend=None, scale=alt.Scale(domain=both, range=["circle", "square"])),
+        tooltip=[
+            alt.Tooltip("curve:N", title="Curve"),
+            alt.Tooltip("t:Q", title="Share of words", format=".2~f"),
+            alt.Tooltip("p:Q", title="Probability", format=".3f"),
+        ],
+    )
+    return styled(alt.layer(base.mark_line(strokeWidth=1.6), points), height=64)
+
+
 def versus() -> dict[str, Any]:
     """A figure of every example under two methods, one across, one upright.
 
@@ -208,6 +236,7 @@ def lengths() -> dict[str, Any]:
 # the name of every kind, on pages and in the file of the specs
 KINDS: dict[str, Callable[[], dict[str, Any]]] = {
     "curves": curves,
+    "example": example,
     "versus": versus,
     "dots": dots,
     "log-dots": partial(dots, log=True),

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from whybench.bench.examples_table import lists
 from whybench.bench.segments import Stretch, stretches
 from whybench.bench.store import StoredResult
+from whybench.leaderboard.charts import Chart
 from whybench.leaderboard.columns import numbers
+from whybench.leaderboard.example_curves import example_curves
 from whybench.leaderboard.formatting import MISSING, number, printable
-from whybench.leaderboard.sparkline import sparkline
 from whybench.leaderboard.tables import Column, Row, Table
 
 FIRST_EXAMPLES = 6
@@ -72,7 +73,7 @@ class Heat:
         hidden: Units beyond the first `UNITS_PER_TEXT`.
         figures: The example's figures, one per figure column.
         error: Why it has no scores.
-        deletion, insertion: Its curves, as points of small drawings; empty where there is none.
+        curves: Its curves; None where none is recorded.
     """
 
     row: Row
@@ -80,8 +81,7 @@ class Heat:
     hidden: int
     figures: tuple[str, ...]
     error: str | None
-    deletion: str = ""
-    insertion: str = ""
+    curves: Chart | None
 
 
 @dataclass(frozen=True)
@@ -294,8 +294,7 @@ def _heat(row: Row, record: dict[str, Any], figures: Sequence[Column]) -> Heat:
         hidden=hidden,
         figures=tuple(MISSING if value is None else number(value) for value in values),
         error=record["error"],
-        deletion=sparkline(record, "removed"),
-        insertion=sparkline(record, "kept"),
+        curves=example_curves(record),
     )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from whybench.leaderboard import sparkline
 from whybench.leaderboard.cards import about_data
 from whybench.leaderboard.columns import forget
 from whybench.leaderboard.curve_plot import MeanCurves, Plot, plot
@@ -86,10 +85,8 @@ def task_pages(job: TaskJob) -> TaskPages:
 
 
 def _examples(job: TaskJob, section: Section, chosen: ExampleViews, pages: Sequence[ExamplePage]) -> dict[str, bytes]:
-    size = (sparkline.WIDTH, sparkline.HEIGHT)
     return {
-        page.href: job.shell.page("example.html", "../../", section=section, chosen=chosen, page=page, spark_size=size)
-        for page in pages
+        page.href: job.shell.page("example.html", "../../", section=section, chosen=chosen, page=page) for page in pages
     }
 
 

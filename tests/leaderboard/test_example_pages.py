@@ -9,13 +9,13 @@ from scipy.stats import spearmanr
 
 from whybench.bench.store import ResultStore
 from whybench.leaderboard.boards import boards
+from whybench.leaderboard.example_curves import example_curves
 from whybench.leaderboard.example_page import MOST_HEATS, ExamplePage, example_pages
 from whybench.leaderboard.heatmap import examples
 from whybench.leaderboard.site import build_site
-from whybench.leaderboard.sparkline import EDGE, HEIGHT, WIDTH, sparkline
 from whybench.leaderboard.tables import table
 from whybench.tests.leaderboard.factory import Made, make, suite
-from whybench.tests.leaderboard.page import parse
+from whybench.tests.leaderboard.page import charts, parse
 
 
 @pytest.fixture
@@ -93,7 +93,8 @@ def test_an_example_has_all_methods_on_its_page_and_some_on_its_tasks(store: Res
         drawn = own.one("article")
         assert [h.one("bdi").text for h in drawn.all("h4")] == [heat.row.name for heat in page.view.heats]
         assert len(page.view.heats) == 11
-        assert len(drawn.all("polyline", class_="deletion")) == len(drawn.all("polyline", class_="insertion")) == 11
+        shown = [content["data"] for _, content in charts(drawn, "example")]
+        assert shown == [heat.curves.data for heat in page.view.heats]
         words = drawn.all("p", class_="heat")[0]
         assert len(words.all("u", data_part="evidence")) == 2
         for link in own.one("nav", aria_label="Examples").all("a"):
@@ -102,12 +103,17 @@ def test_an_example_has_all_methods_on_its_page_and_some_on_its_tasks(store: Res
 
 def test_a_small_curve_lies_where_the_recorded_points_are() -> None:
     record = {"unit_scores": [0.1, 0.2], "removed_k": [0, 1, 2], "removed_p": [1.0, 0.5, 0.0]}
-    points = [tuple(map(float, point.split(","))) for point in sparkline(record, "removed").split()]
-    assert points[0] == (EDGE, EDGE)
-    assert points[10] == (WIDTH / 2, HEIGHT / 2)
-    assert points[-1] == (WIDTH - EDGE, HEIGHT - EDGE)
-    assert sparkline(record, "kept") == ""
-    assert sparkline({"unit_scores": None, "removed_k": None, "removed_p": None}, "removed") == ""
+    made = example_curves(record)
+    (rows,) = made.data["curves"]
+    assert list(rows) == ["t", "deletion"]
+    assert rows["t"] == pytest.approx([i / 20 for i in range(21)])
+    assert rows["deletion"] == pytest.approx([1 - i / 20 for i in range(21)])
+    said = "deletion: 1.00, 0.75, 0.50 and 0.00 with none, a quarter, half and all of the words removed"
+    assert made.description == f"Probability of the prediction, {said}."
+    assert example_curves({"unit_scores": None, "removed_k": None, "removed_p": None}) is None
     # beyond what is recorded nothing is drawn
-    cut = {"unit_scores": [0.1, 0.2], "removed_k": [0, 1], "removed_p": [1.0, 0.5]}
-    assert len(sparkline(cut, "removed").split()) == 11
+    cut = record | {"removed_k": [0, 1], "removed_p": [1.0, 0.5], "kept_k": [1, 2], "kept_p": [0.5, 1.0]}
+    (rows,) = example_curves(cut).data["curves"]
+    assert [p is None for p in rows["deletion"]] == [i > 10 for i in range(21)]
+    assert [p is None for p in rows["insertion"]] == [i < 10 for i in range(21)]
+    assert "insertion: unknown, unknown, 0.50 and 1.00 with" in example_curves(cut).description
