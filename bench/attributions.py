@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from whybench.bench.batch import Batch
 from whybench.bench.choices import UNRANKED, Family
 from whybench.bench.classifier import Classifier
-from whybench.bench.errors import AttributionsError
+from whybench.bench.errors import AttributionsError, StoreError
 from whybench.bench.method import Attribution, ReportingMethod
 from whybench.bench.store import StoredResult
 from whybench.bench.strict_json import NotStrictError, strict_json
@@ -278,8 +278,15 @@ def exported(stored: StoredResult) -> Iterator[str]:
 
     Raises:
         CorruptResultError: The cell's table is damaged.
+        StoreError: It is a published copy, which has not the scores of all examples.
     """
     result = stored.result
+    if result.published is not None:
+        raise StoreError(
+            f"the cell {result.cell!r} is a published copy, with the scores of {result.published.maps} of "
+            f"{result.spec.task.examples} examples. Export the results that it was made from, or run it again into "
+            "another folder."
+        )
     rows = stored.examples.select(
         ["example_id", "text", "text_pair", "unit_segments", "unit_starts", "unit_ends", "unit_scores", "error"]
     ).to_pylist()

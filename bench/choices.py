@@ -49,3 +49,9 @@ Standing = Literal["verified", "self-reported"]
 
 Measure = Literal["faithfulness", "causal"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
+
+# Whose texts a published copy of results holds: those of tasks that make their own, nobody's, everybody's
+Texts = Literal["builtin", "none", "all"]
+TEXTS: tuple[Texts, ...] = get_args(Texts)
+# of so many examples it holds texts, maps and curves
+MAPS = 12

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whybench.bench import cli_add, cli_compare, cli_submit
+from whybench.bench import cli_add, cli_compare, cli_publish, cli_submit
 from whybench.bench.choices import UNITS, UnitKind
 from whybench.bench.cli_methods import attributions_named, data_named, method_named, methods_named, twins_of, unread
 from whybench.bench.console import print_json, quiet
@@ -353,6 +353,7 @@ def list_(
 
 
 app.command()(cli_compare.compare)
+app.command()(cli_publish.publish)
 for submission_command in (cli_submit.export, cli_submit.submit, cli_submit.verify):
     app.command()(submission_command)
 

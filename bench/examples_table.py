@@ -32,7 +32,11 @@ length               int             real tokens; this and what follows in table
 head_dimension       int             d_v, the columns of a head's values
 specimen_layer/head  int             the head of ``specimen_matrix``; null where the example is not one of the specimens
 specimen_matrix      list<double>    the method's matrix, row by row, ``length²`` entries, rounded to float32
+units                int             number of units; in published copies alone
 ===================  ==============  ==================================================================================
+
+A published copy has ``text`` and what belongs to single tokens and units for its first examples only, and no column
+that would be null in all rows (`whybench.bench.publication`).
 """
 
 from __future__ import annotations
@@ -106,13 +110,19 @@ CURVES = (
 """Columns of one example's curves."""
 
 
+UNITS = "units"
+"""In published copies, the number of units of every example."""
+
+
 def schema(metrics: Iterable[str]) -> pa.Schema:
     """The table's columns, with one for every metric."""
     return pa.schema([*_FIXED, *_LATER, *((name, pa.float64()) for name in metrics)])
 
 
-def required(metrics: Iterable[str]) -> list[str]:
-    """The columns that a table has in any case: those of earlier versions have no others."""
+def required(metrics: Iterable[str], *, published: bool = False) -> list[str]:
+    """The columns that a table, or a published copy, has in any case: those of earlier versions have no others."""
+    if published:
+        return ["example_id", "truncated", UNITS, *metrics]
     return [*(name for name, _ in _FIXED if name not in _SINCE), *metrics]
 
 
@@ -180,6 +190,13 @@ def lists(examples: pa.Table, name: str) -> list[NDArray[np.float64] | None]:
     ]
 
 
+def unit_counts(examples: pa.Table) -> list[int]:
+    """The number of units of every example that has some."""
+    if UNITS in examples.column_names:
+        return [count for count in examples.column(UNITS).to_pylist() if count is not None]
+    return [len(starts) for starts in lists(examples, "unit_starts") if starts is not None]
+
+
 def table(rows: Sequence[Mapping[str, Any]], metrics: Iterable[str]) -> pa.Table:
     """Rows to a table of `schema`; a column that a row does not have is null."""
     return _table(rows, schema(metrics))
@@ -202,10 +219,10 @@ def evidence_columns(evidence: Evidence | None) -> dict[str, Any]:
     return row
 
 
-def completed(examples: pa.Table) -> pa.Table:
-    """A table as it was read, with the columns that an older one lacks, null in all rows."""
+def completed(examples: pa.Table, *, published: bool = False) -> pa.Table:
+    """A table as it was read, with the columns that an older one or a published copy lacks, null in all rows."""
     for field in schema(()):
-        if field.name in _SINCE and field.name not in examples.column_names:
+        if (published or field.name in _SINCE) and field.name not in examples.column_names:
             examples = examples.append_column(field, pa.nulls(len(examples), field.type))
     return examples
 

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from whybench.bench.curves import Curves, Floats
-from whybench.bench.examples_table import curves_of, lists
+from whybench.bench.examples_table import UNITS, curves_of, lists
 from whybench.bench.figures import FIGURES
 from whybench.bench.identity_arrays import hold
-from whybench.bench.schema import Result
+from whybench.bench.schema import Published, Result
 
 TOLERANCE = 1e-9
 
@@ -29,6 +29,8 @@ def broken(result: Result, examples: pa.Table) -> str | None:
       is: ``p(x) - p(R(x, top(n)))``, the comprehensiveness at q = 1, is ``p(x) - p(nothing left)``.
     - The best unit removed alone is the curve's k = 1, where both were recorded.
     - Probabilities lie in [0, 1], sizes ascend from 0 to n, and there is one entry for each unit.
+    - A published copy has maps for as many examples as it says, and its mean curves have the same ends: the mean of
+      ``probability`` with all units, and one number with none.
     """
     return next(_broken(result, examples), None)
 
@@ -44,6 +46,8 @@ def _broken(result: Result, examples: pa.Table) -> Iterator[str]:
             yield f"{scored} rows have no error, the result has {coverage.scored} scored examples"
     for name in result.figures:
         yield from _figure(result, name, examples.column(name), ids)
+    if result.published is not None:
+        yield from _published(result.published, examples, ids)
     if hold(examples, TOLERANCE):
         return
     probabilities = examples.column("probability").to_pylist()
@@ -71,6 +75,31 @@ def _figure(result: Result, name: str, column: pa.ChunkedArray, ids: list[str]) 
         yield f"{name} has a number for {len(values)} examples, the result's figure for {figure.examples}"
     elif len(values) and not _same(mean := float(values.mean()), figure.mean):
         yield f"{name} has the mean {mean} over the examples, the result's figure {figure.mean}"
+
+
+def _published(published: Published, examples: pa.Table, ids: list[str]) -> Iterator[str]:
+    counts, units = examples.column(UNITS).to_pylist(), lists(examples, "unit_starts")
+    for name in (name for name in examples.column_names if pa.types.is_list(examples.schema.field(name).type)):
+        there = np.flatnonzero(examples.column(name).is_valid().to_numpy())
+        if len(there) and there[-1] >= published.maps:
+            yield f"example {ids[there[-1]]!r} has {name}, the result says that {published.maps} examples have maps"
+    texts = np.flatnonzero(examples.column("text").is_valid().to_numpy()).tolist()
+    if texts != list(range(published.maps)):
+        yield f"{len(texts)} examples have a text, the result says that the first {published.maps} have one"
+    for name, count, starts in zip(ids, counts, units, strict=True):
+        if starts is not None and len(starts) != count:
+            yield f"example {name!r} has {len(starts)} of {count} units"
+    known = examples.column("probability").drop_null().to_numpy()
+    if published.deletion is None or published.insertion is None or not len(known):
+        return
+    removed, kept, whole = published.deletion.mean, published.insertion.mean, float(known.mean())
+    for what, one, two in (
+        ("with nothing removed", removed[0], whole),
+        ("with all kept", kept[-1], whole),
+        ("with all removed and none kept", removed[-1], kept[0]),
+    ):
+        if one is not None and two is not None and not _same(one, two):
+            yield f"{what} the mean curves have p = {one} and {two}"
 
 
 def _example(probability: float, units: int, curves: Curves) -> Iterator[str]:

@@ -113,6 +113,8 @@ class ProgressObserver:
         else:
             # its times belong to where it was made, whatever runs now
             how = f"was there already, made on {result.environment.device}" if reused else f"{result.seconds:.1f} s"
+            if (published := result.published) is not None:
+                how += f", a published copy: maps of {published.maps} examples; another --results makes all"
             self._print(f"  {result.label}: {how}")
         # a cell on disk may not be mirrored: the run that made it had no mirror, or was killed in between
         if not (reused and self._mirror.has(stored)):

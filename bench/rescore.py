@@ -23,6 +23,7 @@ from whybench.bench.store import ResultStore, StoredResult, read
 from whybench.bench.summary import figures_of
 
 CAUSAL = "its figures, those of the causal suite, need the model"
+PUBLISHED = "it is a published copy, without the curves of all examples; rescore the results that it was made from"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ def _rescored(store: ResultStore, stored: StoredResult, wanted: Sequence[Faithfu
     result = stored.result
     if result.spec.measure == "causal":
         return Rescored(result.cell, lacking={metric.name: CAUSAL for metric in wanted})
+    if result.published is not None:
+        return Rescored(result.cell, lacking={metric.name: PUBLISHED for metric in wanted})
     examples = stored.examples
     ids: list[str] = examples.column("example_id").to_pylist()
     curves = {i: one for i, one in enumerate(curves_of(examples)) if one is not None}

@@ -13,6 +13,8 @@ from whybench.bench.choices import Bound, EvidenceKind, Family, GateName, Measur
 from whybench.bench.figures import FIGURES
 
 SCHEMA_VERSION = 1
+GRID_POINTS = 21
+"""Places of a mean curve: 0, .05, …, 1 of the units."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
@@ -236,6 +238,50 @@ class Cost(Record):
     flops: NotNegative
 
 
+class MeanCurve(Record):
+    """A mean curve over all examples with its 95 % interval, at the places of `whybench.bench.mean_curves.GRID`.
+
+    Attributes:
+        mean: Mean probabilities; None where an example has none.
+        low, high: Ends of their intervals.
+    """
+
+    mean: tuple[Finite | None, ...]
+    low: tuple[Finite | None, ...]
+    high: tuple[Finite | None, ...]
+
+    @model_validator(mode="after")
+    def _on_grid(self) -> MeanCurve:
+        if {len(self.mean), len(self.low), len(self.high)} != {GRID_POINTS}:
+            raise ValueError(f"a mean curve has {GRID_POINTS} places")
+        return self
+
+
+class Published(Record):
+    """What a published copy of a cell holds (`whybench.bench.publication`), beside all of its figures.
+
+    Attributes:
+        source: Digest of the manifest of the cell that it is a copy of.
+        maps: The first so many examples have text, tokens, evidence, scores and curves; the others do not.
+        texts: Whether the data's texts may be published; where not, ``maps`` is 0.
+        pairs: Whether the examples have a second text.
+        deletion, insertion: The mean curves over all examples; None in the causal suite, which has none.
+    """
+
+    source: Digest
+    maps: Count
+    texts: bool
+    pairs: bool
+    deletion: MeanCurve | None = None
+    insertion: MeanCurve | None = None
+
+    @model_validator(mode="after")
+    def _no_map_without_text(self) -> Published:
+        if self.maps and not self.texts:
+            raise ValueError(f"{self.maps} examples have maps, and texts may not be published")
+        return self
+
+
 class Environment(Record):
     """Where a result was made: versions and hardware, no names of users or machines.
 
@@ -285,6 +331,7 @@ class Result(Record):
         seconds: Wall-clock time of the whole cell.
         rescored_from: The cell whose recorded curves its metrics were computed from; its cost and environment are that
             cell's. None where the cell was run.
+        published: What is left of the per-example table in a published copy; None where nothing was left out.
     """
 
     schema_version: Literal[1] = 1
@@ -312,6 +359,7 @@ class Result(Record):
     created: str
     seconds: NotNegative
     rescored_from: str | None = None
+    published: Published | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Result:

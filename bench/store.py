@@ -40,6 +40,8 @@ from whybench.bench.schema import Digest, GateOutcome, Randomised, Result
 
 LEFT_OVER_SECONDS = 24 * 3600
 RESULT, EXAMPLES, MANIFEST = "result.json", "examples.parquet", "manifest.json"
+# of a published copy: half of a small file would be what these leave out
+_SMALLEST = {"compression_level": 19, "use_dictionary": False, "write_statistics": False, "store_schema": False}
 
 
 class Manifest(BaseModel):
@@ -74,7 +76,7 @@ class StoredResult:
         Raises:
             CorruptResultError: Its file is damaged, or of another cell.
         """
-        path = _check_of(self.folder)
+        path = check_of(self.folder)
         try:
             found = Randomised.model_validate_json(path.read_bytes())
         except FileNotFoundError:
@@ -98,14 +100,16 @@ class StoredResult:
         Raises:
             CorruptResultError: It is not one, or an identity does not hold (`whybench.bench.identities`).
         """
-        found = completed(self._read(required(self.result.figures), None))
+        published = self.result.published is not None
+        found = completed(self._read(required(self.result.figures, published=published), None), published=published)
         if (what := broken(self.result, found)) is not None:
             raise _corrupt(self.folder, f"in {EXAMPLES}, {what}")
         return found
 
     def columns(self, names: Sequence[str]) -> pa.Table:
         """Some columns of the per-example table; the others are not read. CorruptResultError where one is not there."""
-        if "examples" in vars(self):
+        # a published copy is small, and lacks columns that `examples` gives back
+        if self.result.published is not None or "examples" in vars(self):
             return self.examples.select(names)
         return self._read(names, names)
 
@@ -168,8 +172,9 @@ class ResultStore:
             target.parent.mkdir(parents=True, exist_ok=True)
             (folder / RESULT).write_text(result.to_json(), encoding="utf-8")
             if examples is not None:
-                pq.write_table(examples, folder / EXAMPLES, compression="zstd")
-            manifest = Manifest(files={path.name: _digest(path) for path in sorted(folder.iterdir())})
+                options = {} if result.published is None else _SMALLEST
+                pq.write_table(examples, folder / EXAMPLES, compression="zstd", **options)
+            manifest = Manifest(files={path.name: digest_of(path) for path in sorted(folder.iterdir())})
             for path in folder.iterdir():
                 _flush(path)
             (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -196,7 +201,7 @@ class ResultStore:
         Raises:
             StoreError: It cannot be written.
         """
-        target = _check_of(self.cells / check.cell)
+        target = check_of(self.cells / check.cell)
         written = self._writing / f"{check.cell}-{uuid.uuid4().hex}.json"
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -251,7 +256,7 @@ def read(folder: Path) -> StoredResult:
     for name, digest in manifest.files.items():
         if name not in (RESULT, EXAMPLES):
             raise _corrupt(folder, f"{MANIFEST} lists an unknown file {name!r}")
-        if not (folder / name).is_file() or _digest(folder / name) != digest:
+        if not (folder / name).is_file() or digest_of(folder / name) != digest:
             raise _corrupt(folder, f"{name} is not the file that was written")
     try:
         result = Result.from_json(raw)
@@ -264,7 +269,8 @@ def read(folder: Path) -> StoredResult:
     return StoredResult(folder, result)
 
 
-def _check_of(folder: Path) -> Path:
+def check_of(folder: Path) -> Path:
+    """Where the randomised-weights check of the cell in a folder lies."""
     return folder.parent.parent / "checks" / f"{folder.name}.json"
 
 
@@ -291,7 +297,8 @@ def _corrupt(folder: Path, reason: str) -> CorruptResultError:
     )
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -14,7 +14,6 @@ It is a results folder as `whybench run` writes them, with two things more. Besi
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -29,7 +28,7 @@ from pydantic import Field, ValidationError
 
 from whybench.bench.errors import MethodError, SubmissionError, UnknownNameError, WhybenchError
 from whybench.bench.schema import Digest, Name, Record
-from whybench.bench.store import ResultStore, StoredResult
+from whybench.bench.store import ResultStore, StoredResult, digest_of
 from whybench.bench.strict_json import NotStrictError, strict_json
 
 if TYPE_CHECKING:
@@ -227,6 +226,11 @@ def draft(store: ResultStore, wanted: str, parameters: Mapping[str, str], about:
         made.missing.append(
             f"results: {str(store.root)!r} has no finished cell of {made.method}{with_these} (whybench run --method …)"
         )
+    if copies := [stored.result.cell for stored in made.cells if stored.result.published is not None]:
+        made.missing.append(
+            f"results in full: {copies[0]} is a published copy, without the maps and curves of all examples. Run it "
+            "again into another folder"
+        )
     if len(made.cells) > MAX_CELLS:
         made.missing.append(f"a choice: {len(made.cells)} cells are more than {MAX_CELLS} (NAME:key=value)")
     _judge(made, store.read_failures())
@@ -393,8 +397,3 @@ def _copied(stored: StoredResult, fresh: Path) -> SubmittedCell:
         shutil.copyfile(stored.folder.parent.parent / "checks" / f"{cell}.json", fresh / "checks" / f"{cell}.json")
         check = digest_of(fresh / "checks" / f"{cell}.json")
     return SubmittedCell(cell=cell, manifest=digest_of(folder / "manifest.json"), check=check)
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

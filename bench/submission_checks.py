@@ -23,8 +23,8 @@ from whybench.bench.rescore import compare_all
 from whybench.bench.sandbox import run_apart
 from whybench.bench.schema import Result
 from whybench.bench.scoring import tie_breaker
-from whybench.bench.store import StoredResult
-from whybench.bench.submission import SUBMISSION, Submission, digest_of
+from whybench.bench.store import StoredResult, digest_of
+from whybench.bench.submission import SUBMISSION, Submission
 from whybench.bench.submission_files import (
     Submitted,
     check_digests,

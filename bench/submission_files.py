@@ -25,7 +25,7 @@ from whybench.bench.examples_table import required, schema
 from whybench.bench.gates import TOLERANCE
 from whybench.bench.listing import folder_of
 from whybench.bench.schema import MethodSpec, Randomised, Result
-from whybench.bench.store import EXAMPLES, MANIFEST, RESULT, Manifest, StoredResult
+from whybench.bench.store import EXAMPLES, MANIFEST, RESULT, Manifest, StoredResult, digest_of
 from whybench.bench.strict_json import NotStrictError, strict_json
 from whybench.bench.submission import (
     MAX_CELLS,
@@ -33,7 +33,6 @@ from whybench.bench.submission import (
     SUBMISSION,
     Submission,
     SubmittedCell,
-    digest_of,
     first_of,
 )
 
@@ -174,6 +173,7 @@ def read_cell(files: dict[str, Path], submission: Submission, listed: SubmittedC
         (result.spec.dtype not in _DTYPES, f"its dtype is {result.spec.dtype[:80]!r}"),
         # it may become part of a path
         (not _SPLIT.fullmatch(result.spec.task.split), f"its split is {result.spec.task.split[:80]!r}"),
+        (result.published is not None, "it is a published copy, which has not all maps and curves"),
         (result.elsewhere != submission.elsewhere, "it and the submission differ in whether it was made elsewhere"),
     ):
         if wrong:

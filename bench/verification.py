@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from whybench.bench.verify import Setting, Verified
 
 MAX_RECORD_BYTES = 2**16
+# the repository's own results stand beside the submissions, and are none (`whybench publish`)
+BOARD = "board"
 
 
 class Verification(Record):
@@ -126,6 +128,8 @@ def standing_of(folder: Path, digest: str) -> Standing:
 def submitted_results(root: Path) -> list[StoredResult]:
     """The results of all submissions in a folder, each with its standing; one that stands in several comes once.
 
+    The repository's own results, in the folder `BOARD` beside them, are left out: they are no submission.
+
     Raises:
         StoreError: There is no such folder.
         SubmissionError: A submission, or a record, cannot be read; the message names it.
@@ -135,7 +139,7 @@ def submitted_results(root: Path) -> list[StoredResult]:
     found: dict[str, StoredResult] = {}
     for folder in sorted(root.iterdir()):
         # folders in the making begin with a dot, and files are records or others' notes
-        if folder.name.startswith(".") or not folder.is_dir():
+        if folder.name.startswith(".") or folder.name == BOARD or not folder.is_dir():
             continue
         try:
             submitted = read_submission(folder)

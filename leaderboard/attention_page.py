@@ -24,6 +24,7 @@ from whybench.leaderboard.boards import Board
 from whybench.leaderboard.command import command
 from whybench.leaderboard.dot_plot import DotPlot, dot_plot
 from whybench.leaderboard.formatting import measured, measured_interval
+from whybench.leaderboard.published import LeftOut, left_out
 from whybench.leaderboard.scatter import Scatter, scatter
 from whybench.leaderboard.specimen import Specimen, specimen
 from whybench.leaderboard.tables import COVERAGE, Column, Row, Table, TableCell, figure_cell, figure_columns
@@ -108,6 +109,7 @@ class AttentionTask:
         specimen: Heat maps; None where no result holds matrices.
         missing: Known methods without a result.
         commands: What makes the rows again.
+        lacking: What published copies leave out; None where they leave out nothing.
     """
 
     board: Board
@@ -130,6 +132,7 @@ class AttentionTask:
     specimen: Specimen | None
     missing: tuple[str, ...]
     commands: tuple[str, ...]
+    lacking: LeftOut | None
 
     @property
     def name(self) -> str:
@@ -193,7 +196,7 @@ def attention_task(board: Board, anchor: str) -> AttentionTask:
     return AttentionTask(
         board=board,
         anchor=anchor,
-        pairs=bool(rows) and pc.any(pc.is_valid(rows[0].examples.column("text_pair"))).as_py() is True,
+        pairs=bool(rows) and _has_pairs(rows[0]),
         lengths=(int(known.min()), float(np.median(known)), int(known.max())) if len(known) else None,
         dimensions=dimensions,
         longer=(int((known > dimensions[0] + 1).sum()) if len(dimensions) == 1 else 0, len(known)),
@@ -238,6 +241,7 @@ def attention_task(board: Board, anchor: str) -> AttentionTask:
         specimen=specimen([(_drawn_name(board, one), one) for method in MAPPED for one in by_method.get(method, ())]),
         missing=tuple(name for name in (*SAME_OUTPUT, *CONTROLS) if name not in present),
         commands=merged([command(stored.result) for stored in (*rows, *board.failures)]),
+        lacking=left_out(rows),
     )
 
 
@@ -279,6 +283,12 @@ def merged(commands: Sequence[str]) -> tuple[str, ...]:
         chosen = [word for method in dict.fromkeys(methods) for word in ("--method", method)]
         lines.append(shlex.join([*rest[:at], *chosen, *rest[at + 1 :]]))
     return tuple(lines)
+
+
+def _has_pairs(stored: StoredResult) -> bool:
+    if (published := stored.result.published) is not None:
+        return published.pairs
+    return pc.any(pc.is_valid(stored.examples.column("text_pair"))).as_py() is True
 
 
 def _usual(board: Board) -> dict[str, StoredResult]:

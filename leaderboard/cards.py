@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from whybench.bench.examples_table import lists
+from whybench.bench.examples_table import unit_counts
 from whybench.bench.listing import Entry, Kind, entries
 from whybench.bench.schema import GateOutcome
 from whybench.bench.store import StoredResult
@@ -173,8 +173,7 @@ class AboutData:
 
 def about_data(board: Board, robust: Sequence[Robustness]) -> AboutData:
     """Describe the data of a board; its lengths are those that one of its cells recorded."""
-    units = lists(board.results[0].examples, "unit_starts") if board.results else []
-    drawn = histogram([len(found) for found in units if found is not None], board.spec.unit)
+    drawn = histogram(unit_counts(board.results[0].examples) if board.results else [], board.spec.unit)
     spec = board.spec
     same = (
         one for one in robust if (one.spec.task, one.spec.model, one.spec.unit) == (spec.task, spec.model, spec.unit)

@@ -19,6 +19,7 @@ from whybench.leaderboard.charts import Chart
 from whybench.leaderboard.columns import numbers
 from whybench.leaderboard.example_curves import example_curves
 from whybench.leaderboard.formatting import MISSING, number, printable
+from whybench.leaderboard.published import LeftOut, drawable, left_out
 from whybench.leaderboard.tables import Column, Row, Table
 
 FIRST_EXAMPLES = 6
@@ -31,6 +32,7 @@ LEVELS = 10
 
 _FIRST, _DISAGREED = "it is among the first of the data", "the methods disagree most on it"
 _APART = "the two best methods' figures differ most on it"
+_PUBLISHED = "it is among those whose texts and maps are published"
 
 Hue = Literal["p", "n", "u"]
 """Supports the prediction, speaks against it, matters (unsigned)."""
@@ -128,11 +130,13 @@ class ExampleViews:
             best differ most.
         columns: Figure columns.
         left_out: How many of the chosen examples were left out, because the page would grow too large.
+        lacking: What cannot be drawn, as the results are published copies.
     """
 
     views: tuple[ExampleView, ...]
     columns: tuple[Column, ...]
     left_out: int
+    lacking: LeftOut | None
 
     @property
     def parts(self) -> frozenset[Part]:
@@ -148,12 +152,16 @@ class ExampleViews:
 def examples(table: Table) -> ExampleViews:
     """Choose examples of a board and draw them under all its methods."""
     figures = table.figures
-    if not table.rows:
-        return ExampleViews((), figures, 0)
-    ids = table.rows[0].stored.examples.column("example_id").to_pylist()
+    lacking = left_out([row.stored for row in table.rows])
+    ids = drawable([row.stored for row in table.rows])
+    if not ids:
+        return ExampleViews((), figures, 0, lacking)
     agreement = _agreement([row.stored for row in table.methods], ids)
-    chosen = _choose(ids, agreement)
-    chosen |= {one: _APART for one in _apart(table) if one not in chosen}
+    if lacking is not None and len(ids) <= FIRST_EXAMPLES + DISAGREED_EXAMPLES:
+        chosen = dict.fromkeys(ids, _PUBLISHED)
+    else:
+        chosen = _choose(ids, agreement)
+        chosen |= {one: _APART for one in _apart(table, ids) if one not in chosen}
     data = [_rows_of(row.stored, list(chosen)) for row in table.rows]
     views: list[ExampleView] = []
     drawn = 0
@@ -163,7 +171,7 @@ def examples(table: Table) -> ExampleViews:
         if views and drawn > UNITS_PER_BOARD:
             break
         views.append(_view(example_id, reason, agreement.get(example_id), by_row, table.board.labels, figures))
-    return ExampleViews(tuple(views), figures, len(chosen) - len(views))
+    return ExampleViews(tuple(views), figures, len(chosen) - len(views), lacking)
 
 
 def drawn(segment: Sequence[Piece]) -> Markup:
@@ -198,13 +206,13 @@ def _choose(ids: Sequence[str], agreement: Mapping[str, float]) -> dict[str, str
     return chosen
 
 
-def _apart(table: Table) -> list[str]:
+def _apart(table: Table, ids: Sequence[str]) -> list[str]:
     """Ids of the examples on which the two best methods differ most by the figure that ranks them."""
     best = [row.stored for row in table.methods if row.standing is not None][:2]
     if table.ranked_by is None or len(best) < 2:
         return []
     first, second = (numbers(stored, table.ranked_by.key) for stored in best)
-    apart = {one: round(abs(first[one] - second[one]), 4) for one in first if one in second}
+    apart = {one: round(abs(first[one] - second[one]), 4) for one in ids if one in first and one in second}
     return sorted((one for one in apart if apart[one] > 0), key=lambda one: -apart[one])[:APART_EXAMPLES]
 
 
@@ -246,7 +254,8 @@ def _ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _rows_of(stored: StoredResult, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    found = stored.examples.filter(pc.field("example_id").isin(list(ids)))
+    examples = stored.examples if stored.result.published is None else stored.examples[: stored.result.published.maps]
+    found = examples.filter(pc.field("example_id").isin(list(ids)))
     return {record["example_id"]: record for record in found.to_pylist()}
 
 
