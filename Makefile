@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RESULTS ?= results
+SITE ?= site
 
 .DEFAULT_GOAL := help
-.PHONY: help install leaderboard test wheel-test lint format bench bench-compare clean
+.PHONY: help install leaderboard board test wheel-test lint format bench bench-compare clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -25,6 +26,10 @@ $(INSTALLED): pyproject.toml setup.py constraints.txt
 # one thread: the built-in models are so small that threads spend their time waiting for one another
 leaderboard: $(INSTALLED) ## score the default methods on 50 examples of each built-in task, print the table and the page's path
 	$(BIN)/whybench run --threads 1 --limit 50 --results $(RESULTS)
+
+# nothing is scored: docs/publishing.md says how the rows were made
+board: $(INSTALLED) ## render the committed results and submissions as a site, print the table and the page's path
+	$(BIN)/whybench leaderboard --results leaderboard/results/board --submissions leaderboard/results --site $(SITE)
 
 test: $(INSTALLED) ## run the tests
 	$(BIN)/python -m pytest

@@ -19,6 +19,8 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDERS = ("bench", "methods", "tasks", "leaderboard", "tests")
+# the repository's own results and what was submitted are no part of the package
+RESULTS = Path("leaderboard/results")
 DATA = ("bench/templates", "leaderboard/templates", "leaderboard/assets", "tasks/builtin/models", "tests/compat")
 
 
@@ -48,15 +50,17 @@ def build(out: Path) -> Path:
 
 
 def missing_and_surplus(wheel: Path, source: Path) -> tuple[list[str], list[str]]:
-    """Files that the wheel should hold and does not, and top-level names that it should not have."""
+    """Files that the wheel should hold and does not, and top-level names and results that it should not have."""
     names = set(zipfile.ZipFile(wheel).namelist())
     wanted = {"whybench/__init__.py", "whybench/__main__.py", "whybench/py.typed"}
     for folder in FOLDERS:
         wanted |= {f"whybench/{path.relative_to(source)}" for path in (source / folder).rglob("*.py")}
+    wanted = {name for name in wanted if not Path(name).is_relative_to("whybench" / RESULTS)}
     for folder in DATA:
         wanted |= {f"whybench/{path.relative_to(source)}" for path in (source / folder).rglob("*") if path.is_file()}
     top = {name.split("/")[0] for name in names if ".dist-info/" not in name}
-    return sorted(wanted - names), sorted(top - {"whybench"})
+    results = {name for name in names if Path(name).is_relative_to("whybench" / RESULTS)}
+    return sorted(wanted - names), sorted(top - {"whybench"} | results)
 
 
 def main() -> int:
@@ -66,7 +70,7 @@ def main() -> int:
         wheel = build(out)
         missing, surplus = missing_and_surplus(wheel, out / "source")
         if missing or surplus:
-            sys.stderr.write(f"missing from the wheel: {missing}\ntop-level names other than whybench: {surplus}\n")
+            sys.stderr.write(f"missing from the wheel: {missing}\nnot to be in it: {surplus}\n")
             return 1
         sys.stdout.write(f"{wheel.name} holds every file; its only top-level name is whybench\n")
 
