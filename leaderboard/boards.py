@@ -65,11 +65,13 @@ class Board:
     @property
     def environments(self) -> int:
         """In how many different environments the finished cells were made; times compare only within one."""
-        found = {
-            (e.device, e.driver, e.torch, e.transformers, e.threads)
-            for e in (stored.result.environment for stored in self.results)
-        }
-        return len(found)
+        return len({machine(stored) for stored in self.results})
+
+
+def machine(stored: StoredResult) -> tuple[str | int | None, ...]:
+    """What a cell's times hold for: device, driver, torch, transformers, threads."""
+    made_in = stored.result.environment
+    return (made_in.device, made_in.driver, made_in.torch, made_in.transformers, made_in.threads)
 
 
 def boards(results: Sequence[StoredResult], failures: Sequence[StoredResult]) -> list[Board]:

@@ -54,7 +54,7 @@ def scripts() -> dict[str, bytes]:
     # these take seconds, and the table in the terminal needs neither
     import vl_convert
 
-    from whybench.leaderboard.chart_specs import KINDS
+    from whybench.leaderboard.chart_kinds import KINDS
 
     # a script of its own declares names for all others
     library = f'(() => {{"use strict";{vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")}}})();'

@@ -1,14 +1,17 @@
-"""The Pareto front of cost and merit, and where numbers stand beside crowded points."""
+"""The Pareto front of cost and merit, and where names stand beside crowded points."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 # distances from a point's centre at which its number may stand, and the directions, right and above first
 _DISTANCES = (10.0, 15.0, 21.0, 28.0, 36.0, 46.0, 58.0, 72.0)
 _DIRECTIONS = tuple(math.radians(angle) for angle in (-35, 35, -145, 145, -90, 90, 0, 180, -65, 65, -115, 115))
+
+# left, top, right, bottom
+Area = tuple[float, float, float, float]
 
 
 def front(costs: Sequence[float], merits: Sequence[float]) -> list[bool]:
@@ -34,25 +37,17 @@ def front(costs: Sequence[float], merits: Sequence[float]) -> list[bool]:
     return kept
 
 
-def stairs(points: Sequence[tuple[float, float]]) -> str:
-    """The front as an SVG path of steps through its points ``(x, y)``: what it holds is reached from each on."""
-    ordered = sorted(set(points))
-    if not ordered:
-        return ""
-    (x, y), *others = ordered
-    return f"M{x:.1f} {y:.1f}" + "".join(f"H{a:.1f}V{b:.1f}" for a, b in others)
-
-
 def beside(
     points: Sequence[tuple[float, float]],
     widths: Sequence[float],
     height: float,
-    box: tuple[float, float, float, float],
+    box: Area,
     dot: float,
-) -> list[tuple[float, float]]:
+    covered: Sequence[Area] = (),
+) -> list[tuple[float, float] | None]:
     """Places of labels beside their points, so that none covers another label or another point.
 
-    The nearest free place is taken, the earlier points first. A label without any is put where it covers least.
+    The nearest free place is taken, the earlier points first.
 
     Args:
         points: Centres ``(x, y)``.
@@ -60,38 +55,36 @@ def beside(
         height: Height of all labels.
         box: Left, top, right and bottom end of what may be written on.
         dot: Radius of the points.
+        covered: What must not be written on either.
 
     Returns:
-        The labels' centres.
+        The labels' centres; None for a label that has no free place.
     """
     dots = [(x - dot, y - dot, x + dot, y + dot) for x, y in points]
-    taken: list[tuple[float, float, float, float]] = []
-    found = []
+    taken: list[Area] = []
+    found: list[tuple[float, float] | None] = []
     for (x, y), width in zip(points, widths, strict=True):
-        least = (math.inf, (x, y))
-        for distance in _DISTANCES:
-            for angle in _DIRECTIONS:
-                # a wide label is moved aside by its own width as well
-                a = x + (distance + width / 2 - height / 2) * math.cos(angle)
-                b = y + distance * math.sin(angle)
-                area = _area(a, b, width, height)
-                outside = area[0] < box[0] or area[1] < box[1] or area[2] > box[2] or area[3] > box[3]
-                covered = math.inf if outside else sum(_shared(area, other) for other in (*dots, *taken))
-                if covered < least[0]:
-                    least = (covered, (a, b))
-                if covered == 0:
-                    break
-            if least[0] == 0:
-                break
-        found.append(least[1])
-        taken.append(_area(*least[1], width, height))
+        places = (
+            # a wide label is moved aside by its own width as well
+            (x + (distance + width / 2 - height / 2) * math.cos(angle), y + distance * math.sin(angle))
+            for distance in _DISTANCES
+            for angle in _DIRECTIONS
+        )
+        free = (place for place in places if _is_free(_area(*place, width, height), box, (*dots, *covered, *taken)))
+        place = next(free, None)
+        found.append(place)
+        if place is not None:
+            taken.append(_area(*place, width, height))
     return found
 
 
-def _area(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
+def _area(x: float, y: float, width: float, height: float) -> Area:
     return (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
 
 
-def _shared(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    return width * height if width > 0 and height > 0 else 0.0
+def _is_free(area: Area, box: Area, others: Iterable[Area]) -> bool:
+    within = area[0] >= box[0] and area[1] >= box[1] and area[2] <= box[2] and area[3] <= box[3]
+    return within and not any(
+        min(area[2], other[2]) > max(area[0], other[0]) and min(area[3], other[3]) > max(area[1], other[1])
+        for other in others
+    )

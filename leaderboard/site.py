@@ -9,7 +9,7 @@ from whybench.bench.causal.metrics import CAUSAL
 from whybench.bench.metric import Metric
 from whybench.bench.store import StoredResult
 from whybench.bench.workers import Apply, processors, workers
-from whybench.leaderboard import charts, history_page, tradeoff_page
+from whybench.leaderboard import charts, history_page
 from whybench.leaderboard.attention_page import attention_task, context, is_causal, readable
 from whybench.leaderboard.boards import boards
 from whybench.leaderboard.cards import method_card
@@ -28,7 +28,7 @@ from whybench.leaderboard.skills import skills
 from whybench.leaderboard.sources import sources
 from whybench.leaderboard.tables import described, table
 from whybench.leaderboard.task_pages import TaskJob, task_pages
-from whybench.leaderboard.tradeoff_page import trade_offs
+from whybench.leaderboard.tradeoff_page import PRICES, trade_offs
 from whybench.leaderboard.truth_page import truth_page
 
 ATTENTION = "attention.html"
@@ -147,7 +147,7 @@ class _Pages:
         if self._tradeoffs:
             said = {section.anchor: section.board.notes for section in self._sections}
             files[TRADE_OFF] = self._shell.page(
-                "tradeoff.html", "", tradeoffs=self._tradeoffs, size=tradeoff_page, notes=said
+                "tradeoff.html", "", tradeoffs=self._tradeoffs, prices=PRICES, notes=said
             )
         if self._histories:
             files[HISTORY] = self._shell.page("history.html", "", histories=self._histories, size=history_page)

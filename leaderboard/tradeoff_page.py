@@ -6,21 +6,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from whybench.leaderboard.axis import Axis, linear, logarithmic
-from whybench.leaderboard.formatting import number, significant
-from whybench.leaderboard.pareto import beside, front, stairs
+from whybench.leaderboard.boards import machine
+from whybench.leaderboard.charts import Chart
+from whybench.leaderboard.formatting import significant
+from whybench.leaderboard.pareto import front
 from whybench.leaderboard.skills import Skills
-from whybench.leaderboard.tables import Column, Row, Table, TableCell
+from whybench.leaderboard.tables import COST, Column, Row, Table, TableCell
+from whybench.leaderboard.tradeoff_chart import Dot, chart
 
 TITLE = "What does faithfulness cost?"
-WIDTH, HEIGHT = 440, 340
-LEFT, RIGHT, TOP, BOTTOM = 44, 14, 12, 40
-DOT = 4.0
-_DIGIT, _LABEL = 6.4, 10.0
-# a number that stands further away than this is tied to its point by a line
-_NEAR = 17.0
 
 SKILL = Column("skill", "Skill", "", "higher", "0 is chance, 1 the best order that a search by the metric itself found")
+# the keys stand in the page's address
+PRICES = (
+    Column("forward-equivalents", "Forward equivalents", COST, "lower", "time over that of a plain forward pass"),
+    Column("milliseconds", "Milliseconds per example", COST, "lower", "median, on the machine that the rows name"),
+)
 
 
 @dataclass(frozen=True)
@@ -28,68 +29,36 @@ class Point:
     """A method.
 
     Attributes:
-        number: Its number in the drawing and in the table.
         row: One of its rows, which says what it is.
         name: Its name.
         figure: Its figure.
-        cost: Forward equivalents.
-        milliseconds: Per example, as text; empty over several tasks.
-        front: Whether no ranked method costs no more and is no worse.
-        ranked: Whether it may be on the front at all: complete, and past every gate.
-        x, low, y, high: Places of cost, and of the figure with the ends of its interval.
-        label: Place of its number.
-        tied: Whether a line leads to it.
+        costs: By each of the page's prices; over several tasks their geometric mean.
+        front: By each price whether no ranked method costs no more and is no worse.
+        ranked: Whether it may be on a front at all: complete, and past every gate.
     """
 
-    number: int
     row: Row
     name: str
     figure: TableCell
-    cost: float
-    milliseconds: str
-    front: bool
+    costs: tuple[TableCell, ...]
+    front: tuple[bool, ...]
     ranked: bool
-    x: float
-    low: float
-    y: float
-    high: float
-    label: tuple[float, float]
-    tied: bool
-
-    @property
-    def said(self) -> str:
-        """It in words."""
-        return f"{self.number}. {self.name}: {self.figure.text} at {significant(self.cost)}×"
-
-
-@dataclass(frozen=True)
-class Level:
-    """A yardstick's figure, as a line over the whole drawing.
-
-    Attributes:
-        name: Whose it is.
-        text: Its figure.
-        y: Its place.
-    """
-
-    name: str
-    text: str
-    y: float
 
 
 @dataclass(frozen=True)
 class TradeOff:
-    """A drawing with its table.
+    """A task, or all of them.
 
     Attributes:
         title: Task, or all of them.
         detail: Model, removal and so on; empty over several tasks.
         anchor: Its name within the page.
         column: The figure.
-        points: The methods, the cheapest first.
-        levels: Yardsticks.
-        stairs: SVG path of the front.
-        x, y: Axes.
+        prices: The kinds of cost that compare here, at least the first.
+        points: The methods, the cheapest by the first price first.
+        charts: The drawing by each price.
+        levels: Yardsticks, with their figures.
+        machines: In how many environments the rows were made; times compare within one.
         left_out: Methods without a known cost or without the figure.
     """
 
@@ -97,32 +66,25 @@ class TradeOff:
     detail: str
     anchor: str
     column: Column
+    prices: tuple[Column, ...]
     points: tuple[Point, ...]
-    levels: tuple[Level, ...]
-    stairs: str
-    x: Axis
-    y: Axis
+    charts: tuple[Chart, ...]
+    levels: tuple[tuple[str, TableCell], ...]
+    machines: int
     left_out: tuple[str, ...]
-
-    @property
-    def description(self) -> str:
-        """The drawing in words."""
-        best = "; ".join(point.said for point in self.points if point.front)
-        return f"{self.column.title} of {len(self.points)} methods against cost. On the front: {best or 'none'}"
 
 
 @dataclass(frozen=True)
 class _Found:
-    row: Row
+    rows: Sequence[Row]
     name: str
     figure: TableCell
-    cost: float | None
-    milliseconds: str
+    costs: tuple[float, ...] | None
     ranked: bool
 
 
 def trade_offs(tables: Sequence[tuple[str, Table]], skills: Skills | None) -> list[TradeOff]:
-    """The drawings: skill over all tasks, where there is any, and then every board by its first figure.
+    """Skill over all tasks, where there is any, and then every board by its first figure.
 
     Args:
         tables: Boards of faithfulness with their names within pages.
@@ -138,13 +100,13 @@ def _overall(skills: Skills, tables: dict[str, Table]) -> TradeOff | None:
     found = []
     for one in skills.rows:
         cell = one.overall if skills.several else one.cells[0]
-        costs = [_cost(rows[one.name]) for rows in by_board if one.name in rows]
-        known = [cost for cost in costs if cost is not None]
-        # ratios of times: their mean is the geometric one
-        mean = math.exp(sum(map(math.log, known)) / len(known)) if len(known) == len(by_board) and all(known) else None
-        found.append(_Found(one.row, one.name, cell, mean, "", not one.why))
+        rows = [rows[one.name] for rows in by_board if one.name in rows]
+        known = [costs for row in rows if (costs := _costs(row)) is not None and all(costs)]
+        # a method's costs on two tasks differ by a factor: their mean is the geometric one
+        mean = tuple(math.exp(sum(map(math.log, of_all)) / len(known)) for of_all in zip(*known, strict=True))
+        found.append(_Found(rows, one.name, cell, mean if len(known) == len(by_board) else None, not one.why))
     tasks = f"over {len(skills.boards)} tasks" if skills.several else f"on {skills.boards[0].spec.task.name}"
-    return _drawn(f"Skill {tasks}", "", "overall", SKILL, found, [])
+    return _made(f"Skill {tasks}", "", "overall", SKILL, found, [])
 
 
 def _of_board(anchor: str, table: Table) -> TradeOff | None:
@@ -153,74 +115,60 @@ def _of_board(anchor: str, table: Table) -> TradeOff | None:
     if column is None:
         return None
     at = table.columns.index(column)
-    found = []
-    for row in table.methods:
-        cost = row.result.cost
-        shown = "" if cost is None else significant(cost.p50_ms)
-        found.append(_Found(row, row.name, row.cells[at], _cost(row), shown, row.eligible))
-    yardsticks = [(row.name, row.cells[at]) for row in table.references if row.result.bound]
+    found = [_Found([row], row.name, row.cells[at], _costs(row), row.eligible) for row in table.methods]
+    levels = [(row.name, row.cells[at]) for row in table.references if row.result.bound]
     detail = f"{spec.model.name}, {spec.task.examples:,} examples, removal by {spec.operator}"
-    return _drawn(spec.task.name, detail, anchor, column, found, yardsticks)
+    return _made(spec.task.name, detail, anchor, column, found, levels)
 
 
-def _cost(row: Row) -> float | None:
-    return None if row.result.cost is None else row.result.cost.forward_equivalents
+def _costs(row: Row) -> tuple[float, ...] | None:
+    cost = row.result.cost
+    return None if cost is None else (cost.forward_equivalents, cost.p50_ms)
 
 
-def _drawn(
+def _made(
     title: str,
     detail: str,
     anchor: str,
     column: Column,
     found: Sequence[_Found],
-    yardsticks: Sequence[tuple[str, TableCell]],
+    levels: Sequence[tuple[str, TableCell]],
 ) -> TradeOff | None:
-    known = [
-        (one, one.cost, one.figure.value) for one in found if one.cost is not None and one.figure.value is not None
-    ]
-    known.sort(key=lambda each: (each[1], each[0].name))
-    left_out = tuple(one.name for one in found if one.cost is None or one.figure.value is None)
+    known = [(one, one.costs, one.figure.value) for one in found if one.costs and one.figure.value is not None]
     if not known:
         return None
+    known.sort(key=lambda each: (each[1], each[0].name))
+    machines = len({machine(row.stored) for one, _, _ in known for row in one.rows})
+    prices = PRICES if machines == 1 else PRICES[:1]
     sign = 1.0 if column.better == "higher" else -1.0
     ranked = [i for i, (one, _, _) in enumerate(known) if one.ranked]
-    on_front = front([known[i][1] for i in ranked], [sign * known[i][2] for i in ranked])
-    best = {i for i, kept in zip(ranked, on_front, strict=True) if kept}
-
-    levels = [(name, cell) for name, cell in yardsticks if cell.value is not None]
-    reached = [end for one, _, _ in known for end in (one.figure.low, one.figure.value, one.figure.high)]
-    reached += [cell.value for _, cell in levels]
-    ends = [end for end in reached if end is not None]
-    x = logarithmic((cost for _, cost, _ in known), LEFT, WIDTH - RIGHT)
-    y = linear(min(ends), max(ends), HEIGHT - BOTTOM, TOP)
-    centres = [(x.place(cost), y.place(value)) for _, cost, value in known]
-    widths = [_DIGIT * len(str(i + 1)) + 2 for i in range(len(known))]
-    box = (float(LEFT), float(TOP - 6), float(WIDTH - 2), float(HEIGHT - BOTTOM))
-    # the front is what is looked for: its numbers stand nearest
-    order = sorted(range(len(known)), key=lambda i: (i not in best, i))
-    placed = beside([centres[i] for i in order], [widths[i] for i in order], _LABEL, box, DOT)
-    labels = dict(zip(order, placed, strict=True))
+    best: list[set[int]] = []
+    for at in range(len(prices)):
+        on_front = front([known[i][1][at] for i in ranked], [sign * known[i][2] for i in ranked])
+        best.append({i for i, kept in zip(ranked, on_front, strict=True) if kept})
     points = tuple(
         Point(
-            i + 1,
-            one.row,
+            one.rows[0],
             one.name,
             one.figure,
-            cost,
-            one.milliseconds,
-            i in best,
+            tuple(_priced(price, cost) for price, cost in zip(prices, costs, strict=False)),
+            tuple(i in some for some in best),
             one.ranked,
-            centres[i][0],
-            y.place(value if one.figure.low is None else one.figure.low),
-            centres[i][1],
-            y.place(value if one.figure.high is None else one.figure.high),
-            labels[i],
-            math.dist(labels[i], centres[i]) > _NEAR,
         )
-        for i, (one, cost, value) in enumerate(known)
+        for i, (one, costs, _) in enumerate(known)
     )
-    lines = tuple(
-        Level(name, number(cell.value), y.place(cell.value)) for name, cell in levels if cell.value is not None
+    shown = [(name, cell) for name, cell in levels if cell.value is not None]
+    charts = tuple(
+        chart(column, price, [_dot(point, at) for point in points], shown) for at, price in enumerate(prices)
     )
-    path = stairs([centres[i] for i in best])
-    return TradeOff(title, detail, anchor, column, points, lines, path, x, y, left_out)
+    left_out = tuple(one.name for one in found if not one.costs or one.figure.value is None)
+    return TradeOff(title, detail, anchor, column, prices, points, charts, tuple(shown), machines, left_out)
+
+
+def _dot(point: Point, at: int) -> Dot:
+    family = point.row.result.family
+    return Dot(point.name, family, point.figure, point.costs[at], point.front[at], point.ranked)
+
+
+def _priced(price: Column, cost: float) -> TableCell:
+    return TableCell(f"{significant(cost)}×" if price is PRICES[0] else f"{significant(cost)} ms", cost)

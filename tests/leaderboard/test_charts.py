@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from whybench.bench.store import ResultStore
-from whybench.leaderboard.chart_specs import KINDS
+from whybench.leaderboard.chart_kinds import KINDS
 from whybench.leaderboard.charts import LIBRARY, SPECS, rounded, scripts
 from whybench.leaderboard.site import build_site
 from whybench.tests.leaderboard.causal_factory import causal_suite

@@ -1,5 +1,6 @@
-"""Figure against cost: the front against brute force, numbers that cover nothing, and the page."""
+"""Figure against cost: the fronts against brute force, names that cover nothing, and the page."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import pytest
 from whybench.bench.schema import GateOutcome
 from whybench.bench.store import ResultStore
 from whybench.leaderboard.boards import boards
-from whybench.leaderboard.pareto import beside, front, stairs
+from whybench.leaderboard.pareto import beside, front
 from whybench.leaderboard.site import build_site
 from whybench.leaderboard.skills import skills
 from whybench.leaderboard.tables import table
-from whybench.leaderboard.tradeoff_page import BOTTOM, DOT, HEIGHT, LEFT, RIGHT, TOP, WIDTH, trade_offs
+from whybench.leaderboard.tradeoff_chart import DOT, HEIGHT, LETTER, LINE, WIDTH, Plot
+from whybench.leaderboard.tradeoff_page import PRICES, TradeOff, trade_offs
 from whybench.tests.leaderboard.factory import Made, make, suite
 from whybench.tests.leaderboard.page import Element, parse
 
@@ -35,29 +37,40 @@ def test_the_front_is_what_nothing_dominates(seed: int) -> None:
 
 def test_the_front_of_nothing_is_empty() -> None:
     assert front([], []) == []
-    assert stairs([]) == ""
-
-
-def test_stairs_keep_the_merit_until_the_next_point() -> None:
-    assert stairs([(30.0, 10.0), (10.0, 50.0), (10.0, 50.0)]) == "M10.0 50.0H30.0V10.0"
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_fifty_numbers_cover_no_point_and_no_other_number(seed: int) -> None:
+def test_fifty_names_cover_no_point_and_no_other_name(seed: int) -> None:
     generator = np.random.default_rng(seed)
     # two crowds, and two points in the same place
-    around = generator.normal((160, 120), 45, size=(30, 2)), generator.normal((320, 220), 30, size=(19, 2))
-    points = [(float(x), float(y)) for x, y in np.clip(np.concatenate(around), (60, 20), (420, 290))]
+    around = generator.normal((160, 120), 45, size=(30, 2)), generator.normal((380, 220), 30, size=(19, 2))
+    points = [(float(x), float(y)) for x, y in np.clip(np.concatenate(around), (20, 20), (520, 300))]
     points.append(points[0])
-    widths = [6.4 * len(str(i + 1)) + 2 for i in range(50)]
-    placed = beside(points, widths, 10.0, (LEFT, TOP - 6, WIDTH - 2, HEIGHT - BOTTOM), DOT)
-    for i, (x, y) in enumerate(placed):
-        assert x - widths[i] / 2 >= LEFT
-        assert x + widths[i] / 2 <= WIDTH - 2
-        for a, b in points:
-            assert abs(x - a) >= widths[i] / 2 + DOT - 1e-9 or abs(y - b) >= 5 + DOT - 1e-9
-        for j, (a, b) in enumerate(placed[:i]):
-            assert abs(x - a) >= (widths[i] + widths[j]) / 2 - 1e-9 or abs(y - b) >= 10 - 1e-9
+    widths = [LETTER * int(letters) for letters in generator.integers(4, 28, size=50)]
+    line = (0.0, 150.0, WIDTH, 152.0)
+    placed = beside(points, widths, LINE, (0.0, 0.0, WIDTH, HEIGHT), DOT, [line])
+    areas = [
+        (place[0] - width / 2, place[1] - LINE / 2, place[0] + width / 2, place[1] + LINE / 2)
+        for place, width in zip(placed, widths, strict=True)
+        if place is not None
+    ]
+    assert len(areas) > 15
+    taken = [line, *((x - DOT, y - DOT, x + DOT, y + DOT) for x, y in points)]
+    for area in areas:
+        assert 0 <= area[0] <= area[2] <= WIDTH
+        assert 0 <= area[1] <= area[3] <= HEIGHT
+        for other in taken:
+            assert min(area[2], other[2]) <= max(area[0], other[0]) or min(area[3], other[3]) <= max(area[1], other[1])
+        taken.append(area)
+
+
+def test_a_place_is_a_cost_and_a_figure_and_back() -> None:
+    plot = Plot((0.5, 200.0), (-0.2, 0.7))
+    assert plot.at(0.5, -0.2) == pytest.approx((0.0, HEIGHT))
+    assert plot.at(200.0, 0.7) == pytest.approx((WIDTH, 0.0))
+    assert plot.at(*plot.of(123.0, 45.0)) == pytest.approx((123.0, 45.0))
+    # what costs nothing has no logarithm
+    assert plot.at(0.0, 0.7) == pytest.approx((0.0, 0.0))
 
 
 def yardsticks(store: ResultStore, **changes: object) -> None:
@@ -77,24 +90,103 @@ def page_of(store: ResultStore, tmp_path: Path) -> Element:
     return parse(tmp_path / "site/tradeoff.html")
 
 
-def test_every_method_is_in_the_drawing_and_in_the_table_with_its_numbers(store: ResultStore, tmp_path: Path) -> None:
+def off(store: ResultStore) -> list[TradeOff]:
+    found = [table(board) for board in boards(store.read_all(), [])]
+    return trade_offs([(view.board.key, view) for view in found], skills(found))
+
+
+def on_front(drawn: TradeOff, price: int) -> set[str]:
+    return {point.name for point in drawn.points if point.front[price]}
+
+
+def test_every_method_is_in_the_drawings_and_in_the_table_with_its_numbers(store: ResultStore, tmp_path: Path) -> None:
     suite(store)
     section = page_of(store, tmp_path).one("section", id="xor-cues-xor-cues-30")
     view = table(boards(*suite(store))[0])
-    lines = {row.one("bdi").text: row for row in section.all("tr", data_number=None)}
+    lines = {row.one("bdi").text: row for row in section.all("tr", data_method=None)}
     assert set(lines) == {row.name for row in view.methods}
-    said = [title.text for title in section.one("svg", role="img").all("title")]
-    for row in view.methods:
-        figure, cost = row.result.figures["comprehensiveness"], row.result.cost
-        assert cost is not None
-        cells = lines[row.name].all("td")
-        assert cells[0].attributes["data-v"] == str(figure.mean)
-        assert cells[1].attributes["data-v"] == str(cost.forward_equivalents)
-        assert any(text.startswith(f"{lines[row.name].attributes['data-number']}. {row.name}: ") for text in said)
-    costs = [row.result.cost.forward_equivalents for row in view.methods if row.result.cost]
-    merits = [row.result.figures["comprehensiveness"].mean for row in view.methods]
-    for row, kept in zip(view.methods, front(costs, merits), strict=True):
-        assert lines[row.name].all("td")[-1].text == ("yes" if kept else "no")
+    figures = [
+        figure.one("script", type="application/json").text for figure in section.all("figure", data_chart="tradeoff")
+    ]
+    drawings = [json.loads(text) for text in figures]
+    for price, drawing in enumerate(drawings):
+        (points,) = drawing["data"]["points"]
+        costs = []
+        for row in view.methods:
+            figure, cost = row.result.figures["comprehensiveness"], row.result.cost
+            assert cost is not None
+            costs.append((cost.forward_equivalents, cost.p50_ms)[price])
+            cells = lines[row.name].all("td")
+            assert cells[0].attributes["data-v"] == str(figure.mean)
+            assert cells[1 + price].attributes["data-v"] == str(costs[-1])
+            at = points["name"].index(row.name)
+            assert points["x"][at] == pytest.approx(costs[-1], rel=1e-3)
+            assert points["y"][at] == pytest.approx(figure.mean, rel=1e-3)
+            assert points["family"][at] == row.result.family
+        merits = [row.result.figures["comprehensiveness"].mean for row in view.methods]
+        for row, kept in zip(view.methods, front(costs, merits), strict=True):
+            at = points["name"].index(row.name)
+            assert points["front"][at] == ("yes" if kept else "no")
+            assert ("on the front" in lines[row.name].all("td")[1 + price].text) == kept
+    assert len(drawings) == len(PRICES)
+
+
+def test_each_cost_has_a_front_of_its_own(store: ResultStore) -> None:
+    make(store, Made(method="good", quality=3.0, milliseconds=5.0))
+    make(store, Made(method="bad", quality=0.0, milliseconds=9.0))
+    good, bad = (next(one for one in store.read_all() if one.result.label == label) for label in ("good", "bad"))
+    assert bad.result.cost is not None
+    # the forward pass beside it was slow as well
+    cost = bad.result.cost.model_copy(update={"forward_equivalents": 1.0})
+    found = boards([good, replace(bad, result=bad.result.model_copy(update={"cost": cost}))], [])
+    (drawn,) = trade_offs([("a", table(board)) for board in found], None)
+    assert on_front(drawn, 0) == {"good", "bad"}
+    assert on_front(drawn, 1) == {"good"}
+
+
+def test_milliseconds_are_offered_where_all_rows_were_made_in_one_environment(
+    store: ResultStore, tmp_path: Path
+) -> None:
+    for task in ("one", "two"):
+        yardsticks(store, task=task)
+        make(store, Made(method="cheap", quality=1.0, task=task))
+    make(store, Made(method="dear", quality=0.5, milliseconds=9.0, task="one", device="Another"))
+    overall, *others = off(store)
+    assert {one.title: (len(one.prices), len(one.charts), one.machines) for one in (overall, *others)} == {
+        # the method that was made elsewhere has no skill over both
+        "Skill over 2 tasks": (2, 2, 1),
+        "one": (1, 1, 2),
+        "two": (2, 2, 1),
+    }
+    page = page_of(store, tmp_path)
+    said = {section.attributes["id"]: section.text for section in page.all("section", id=None)}
+    assert "Not against milliseconds: these rows were made in 2 environments" in next(
+        text for name, text in said.items() if name.startswith("one")
+    )
+    assert "Not against" not in next(text for name, text in said.items() if name.startswith("two"))
+
+
+def test_skill_is_not_set_against_milliseconds_where_the_tasks_were_run_on_two_machines(store: ResultStore) -> None:
+    for task in ("one", "two"):
+        yardsticks(store, task=task)
+        make(store, Made(method="cheap", quality=1.0, task=task, device=f"The machine of {task}"))
+    overall, *others = off(store)
+    assert (overall.machines, len(overall.prices)) == (2, 1)
+    assert [len(one.prices) for one in others] == [2, 2]
+
+
+def test_a_method_that_costs_nothing_is_drawn_at_the_start_and_said_as_it_is(store: ResultStore) -> None:
+    make(store, Made(method="free", quality=1.0, milliseconds=0.5))
+    make(store, Made(method="dear", quality=3.0, milliseconds=5.0))
+    free, dear = (next(one for one in store.read_all() if one.result.label == label) for label in ("free", "dear"))
+    assert free.result.cost is not None
+    cost = free.result.cost.model_copy(update={"forward_equivalents": 0.0})
+    found = boards([dear, replace(free, result=free.result.model_copy(update={"cost": cost}))], [])
+    (drawn,) = trade_offs([("a", table(board)) for board in found], None)
+    (points,) = drawn.charts[0].data["points"]
+    at = points["name"].index("free")
+    assert points["cost"][at] == "0×"
+    assert points["x"][at] == pytest.approx(drawn.charts[0].given["costs"][0], rel=1e-2)
 
 
 def test_skill_over_tasks_stands_against_the_geometric_mean_of_the_costs(store: ResultStore) -> None:
@@ -102,16 +194,14 @@ def test_skill_over_tasks_stands_against_the_geometric_mean_of_the_costs(store: 
         yardsticks(store, task=task)
         make(store, Made(method="cheap", quality=1.0, milliseconds=milliseconds, task=task))
         make(store, Made(method="dear", quality=0.1, milliseconds=90.0, task=task))
-    found = [table(board) for board in boards(store.read_all(), [])]
-    overall, *others = trade_offs([(view.board.key, view) for view in found], skills(found))
+    overall, *others = off(store)
     assert (overall.title, len(others)) == ("Skill over 2 tasks", 2)
     points = {point.name: point for point in overall.points}
     # 2 and 8 forward equivalents
-    assert points["cheap"].cost == pytest.approx(4.0)
-    assert [point.number for point in overall.points] == [1, 2]
-    assert points["cheap"].front
-    assert not points["dear"].front
-    assert {level.name for level in others[0].levels} >= {"chance"}
+    assert [cost.value for cost in points["cheap"].costs] == pytest.approx([4.0, 3.6])
+    assert list(points) == ["cheap", "dear"]
+    assert [on_front(overall, price) for price in (0, 1)] == [{"cheap"}, {"cheap"}]
+    assert {name for name, _ in others[0].levels} >= {"chance"}
 
 
 def test_what_may_not_be_ranked_is_never_on_the_front(store: ResultStore) -> None:
@@ -121,9 +211,9 @@ def test_what_may_not_be_ranked_is_never_on_the_front(store: ResultStore) -> Non
     make(store, Made(method="partly", quality=9.0, milliseconds=0.2, failed={1: "no"}))
     (drawn,) = trade_offs([("a", table(board)) for board in boards(store.read_all(), [])], None)
     assert {point.name: (point.ranked, point.front) for point in drawn.points} == {
-        "honest": (True, True),
-        "barred": (False, False),
-        "partly": (False, False),
+        "honest": (True, (True, True)),
+        "barred": (False, (False, False)),
+        "partly": (False, (False, False)),
     }
 
 
@@ -133,9 +223,7 @@ def test_lower_is_better_turns_the_front_around(store: ResultStore) -> None:
     view = table(boards(store.read_all(), [])[0])
     columns = tuple(replace(c, better="lower" if c.key == "comprehensiveness" else c.better) for c in view.columns)
     (drawn,) = trade_offs([("a", replace(view, columns=columns))], None)
-    assert all(point.front for point in drawn.points)
-    assert drawn.x.start == LEFT
-    assert drawn.x.end == WIDTH - RIGHT
+    assert on_front(drawn, 0) == {"good", "bad"}
 
 
 def test_a_site_without_a_cost_has_no_such_page(store: ResultStore, tmp_path: Path) -> None:

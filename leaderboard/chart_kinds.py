@@ -1,0 +1,15 @@
+"""All kinds of chart by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from whybench.leaderboard import chart_specs
+from whybench.leaderboard.tradeoff_spec import tradeoff
+
+# the name of every kind, on pages and in the file of the specs
+KINDS: Mapping[str, Callable[[], dict[str, Any]]] = {
+    **chart_specs.KINDS,
+    "tradeoff": tradeoff,
+}
