@@ -282,6 +282,10 @@ def leaderboard(
     submissions: Annotated[
         Path | None, typer.Option("--submissions", help="Folder of submissions; their rows stand beside the results.")
     ] = None,
+    earlier: Annotated[
+        list[Path] | None,
+        typer.Option("--earlier", help="Results of an earlier version, for the page of versions alone; repeatable."),
+    ] = None,
     serve: Annotated[
         bool, typer.Option("--serve", help="Serve the site on 127.0.0.1, and build it again when the results change.")
     ] = False,
@@ -297,9 +301,11 @@ def leaderboard(
 
     store = ResultStore(results)
     out = site or results / "site"
+    before = [ResultStore(folder) for folder in earlier or ()]
 
     def build(finished: list[StoredResult], failures: list[StoredResult]) -> Path:
-        return build_site(finished, failures, out, processes=processes_for(len(finished)))
+        versions = [one.read_all() for one in before]
+        return build_site(finished, failures, out, earlier=versions, processes=processes_for(len(finished)))
 
     def read() -> tuple[list[StoredResult], list[StoredResult]]:
         return with_submissions(store, submissions), store.read_failures()
@@ -307,7 +313,7 @@ def leaderboard(
     if serve:
         from whybench.leaderboard.serve import serve as serve_site
 
-        watched = [results, *([submissions] if submissions else [])]
+        watched = [results, *([submissions] if submissions else []), *(one.root for one in before)]
         sys.stdout.write("Ctrl-C stops it.\n")
         serve_site(lambda: build(*read()), watched, out, port, lambda line: print(line, flush=True))
         return

@@ -357,8 +357,8 @@ def _logs_of(sides: Sequence[Side], name: str) -> Floats:
 
 
 def _same_environment(sides: Sequence[Side]) -> bool:
-    environments = [side.result.environment.model_copy(update={"whybench": "", "commit": None}) for side in sides]
-    return all(one == environments[0] for one in environments)
+    conditions = [side.result.environment.conditions for side in sides]
+    return all(one == conditions[0] for one in conditions)
 
 
 def _events(pair: Pair, thresholds: Thresholds) -> list[Event]:

@@ -302,6 +302,11 @@ class Environment(Record):
     driver: str | None
     threads: int
 
+    @property
+    def conditions(self) -> Environment:
+        """All but whybench's own version and commit: times and memory compare where this is equal."""
+        return self.model_copy(update={"whybench": "", "commit": None})
+
 
 class Result(Record):
     """One cell of the board: a method on a task with a model.

@@ -9,7 +9,7 @@ from whybench.bench.causal.metrics import CAUSAL
 from whybench.bench.metric import Metric
 from whybench.bench.store import StoredResult
 from whybench.bench.workers import Apply, processors, workers
-from whybench.leaderboard import charts, history_page
+from whybench.leaderboard import charts
 from whybench.leaderboard.attention_page import attention_task, context, is_causal, readable
 from whybench.leaderboard.boards import boards
 from whybench.leaderboard.cards import method_card
@@ -17,7 +17,7 @@ from whybench.leaderboard.command import command
 from whybench.leaderboard.curve_plot import Plot
 from whybench.leaderboard.downloads import board_files, skill_files
 from whybench.leaderboard.formatting import Slugs
-from whybench.leaderboard.history_page import histories
+from whybench.leaderboard.history_page import Histories, histories
 from whybench.leaderboard.overview import choices, is_too_large
 from whybench.leaderboard.publish import check, publish
 from whybench.leaderboard.robustness import robustness
@@ -43,7 +43,12 @@ _FOLDER = Path(__file__).parent
 
 
 def build_site(
-    results: Sequence[StoredResult], failures: Sequence[StoredResult], out: Path, *, processes: int = 1
+    results: Sequence[StoredResult],
+    failures: Sequence[StoredResult],
+    out: Path,
+    *,
+    earlier: Sequence[Sequence[StoredResult]] = (),
+    processes: int = 1,
 ) -> Path:
     """Write the site of these results.
 
@@ -51,6 +56,7 @@ def build_site(
         results: Finished cells.
         failures: Cells that failed; they are shown with their reason.
         out: The site's folder. It must not exist, or be a site of ours, which is then replaced as a whole.
+        earlier: Finished cells of each folder of earlier results, for the page of versions alone.
         processes: How many build it (`whybench.bench.workers`). With more than one, the program that calls this
             must be importable without running, as `multiprocessing` asks for.
 
@@ -64,7 +70,7 @@ def build_site(
     """
     check(out)
     with workers(processes) as apply:
-        publish(_Pages(results, failures, apply).files(), out)
+        publish(_Pages(results, failures, earlier, apply).files(), out)
     return Path(out) / "index.html"
 
 
@@ -74,7 +80,13 @@ def processes_for(cells: int) -> int:
 
 
 class _Pages:
-    def __init__(self, results: Sequence[StoredResult], failures: Sequence[StoredResult], apply: Apply) -> None:
+    def __init__(
+        self,
+        results: Sequence[StoredResult],
+        failures: Sequence[StoredResult],
+        earlier: Sequence[Sequence[StoredResult]],
+        apply: Apply,
+    ) -> None:
         self._apply = apply
         tasks, anchors = Slugs(), Slugs()
         # the table of skill has this name
@@ -94,7 +106,7 @@ class _Pages:
             self._sections.append(Section(readable(view) if causal else view, anchor, task.name, href, causal))
         usual = [(section.anchor, section.table) for section in self._sections if not section.causal]
         self._tradeoffs = trade_offs(usual, self._skills)
-        self._histories = histories(usual)
+        self._histories = histories(results, earlier, self._anchors())
         self._shell = Shell(
             dict.fromkeys(stored.result.label for board in found for stored in board),
             {
@@ -150,7 +162,7 @@ class _Pages:
                 "tradeoff.html", "", tradeoffs=self._tradeoffs, prices=PRICES, notes=said
             )
         if self._histories:
-            files[HISTORY] = self._shell.page("history.html", "", histories=self._histories, size=history_page)
+            files |= self._versions(self._histories)
         causal = [section for section in self._sections if section.causal]
         if causal:
             drawn = [(section, attention_task(section.board, section.anchor)) for section in causal]
@@ -163,6 +175,16 @@ class _Pages:
                 notes={label: note for label, note in notes.items() if note},
                 described=_definitions()[1],
             )
+        return files
+
+    def _versions(self, found: Histories) -> dict[str, bytes]:
+        """The page of versions, where there are many a page for every method, and copies of the files of both."""
+        files = {HISTORY: self._shell.page("history.html", "", found=found)}
+        for history in found.all:
+            files |= {source.href: source.content for of_version in history.sources for source in of_version}
+            if found.apart:
+                page = self._shell.page("method_history.html", "../", history=history)
+                files[f"history/{history.id}.html"] = page
         return files
 
     def _data(self) -> dict[str, bytes]:

@@ -26,16 +26,21 @@ class Source:
     content: bytes
 
 
-def sources(stored: StoredResult) -> tuple[Source, ...]:
+def sources(stored: StoredResult, *, earlier: bool = False) -> tuple[Source, ...]:
     """The files of a row: one, or those of all its seeds.
+
+    Args:
+        stored: The row's cell.
+        earlier: Whether it is of a folder of earlier results: several of these may hold a cell of one name, so that the
+            copy has the file's digest in its name.
 
     Raises:
         CorruptResultError: A file is gone since it was read.
     """
-    return tuple(_source(one) for one in getattr(stored, "cells", ()) or (stored,))
+    return tuple(_source(one, earlier) for one in getattr(stored, "cells", ()) or (stored,))
 
 
-def _source(stored: StoredResult) -> Source:
+def _source(stored: StoredResult, earlier: bool) -> Source:
     try:
         content = (stored.folder / RESULT).read_bytes()
     except OSError as error:
@@ -43,5 +48,5 @@ def _source(stored: StoredResult) -> Source:
             f"{str(stored.folder / RESULT)!r} cannot be read any more: {error}. Run whybench leaderboard again.",
             str(error),
         ) from error
-    cell = stored.result.cell
-    return Source(cell, f"cells/{cell}.json", hashlib.sha256(content).hexdigest(), content)
+    cell, digest = stored.result.cell, hashlib.sha256(content).hexdigest()
+    return Source(cell, f"cells/{cell}{f'--{digest[:16]}' if earlier else ''}.json", digest, content)

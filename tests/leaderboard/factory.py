@@ -78,6 +78,7 @@ class Made:
     seed: int = 0
     dtype: str = "float32"
     device: str = "A processor"
+    commit: str | None = None
     error: str | None = None
     source: str | None = None
     created: str = "2025-11-22T09:00:00+00:00"
@@ -128,6 +129,7 @@ def common_of(made: Made, spec: Spec) -> dict[str, Any]:
         "evidence": made.kind if made.evidence else None,
         "environment": Environment(
             whybench="0.1.0",
+            commit=made.commit,
             python="3.11.2",
             platform="Linux x86_64",
             torch="2.13.0",

@@ -39,6 +39,7 @@ def pages(store: ResultStore, tmp_path_factory: pytest.TempPathFactory) -> list[
     site = build_site(results, failures, tmp_path_factory.mktemp("built") / "site").parent
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("whybench.leaderboard.overview.MOST_CELLS", 10)
+        patch.setattr("whybench.leaderboard.history_page.MOST_TRACKS", 1)
         brief = build_site(results, failures, tmp_path_factory.mktemp("brief") / "site").parent
     assert (site / "history.html").is_file()
     folders = [folder for folder in sorted(site.iterdir()) if list(folder.glob("*.html"))]
@@ -49,6 +50,8 @@ def pages(store: ResultStore, tmp_path_factory: pytest.TempPathFactory) -> list[
         sorted((site / "examples").rglob("*.html"))[0],
         brief / "index.html",
         next((brief / "boards").iterdir()),
+        brief / "history.html",
+        next((brief / "history").iterdir()),
     ]
 
 

@@ -1,22 +1,24 @@
-"""Versions of a method: what counts as one, their order, and which steps are marked."""
+"""Versions of a row: what counts as one, their order, and which steps are marked."""
 
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from whybench.bench.paired import score_intervals
-from whybench.bench.store import ResultStore
+from whybench.bench.paired import score_intervals, students_halves
+from whybench.bench.store import ResultStore, StoredResult
 from whybench.bench.thresholds import read_thresholds
 from whybench.leaderboard import formatting
-from whybench.leaderboard.boards import boards
 from whybench.leaderboard.columns import numbers
-from whybench.leaderboard.history_page import History, histories
-from whybench.leaderboard.site import build_site
-from whybench.leaderboard.tables import table
+from whybench.leaderboard.history_page import Histories, History, histories
+from whybench.leaderboard.steps import Track
+from whybench.leaderboard.versions import versions
 from whybench.tests.leaderboard.factory import Made, digest, make
-from whybench.tests.leaderboard.page import parse
+
+Folder = Callable[..., ResultStore]
 
 
 @pytest.fixture
@@ -24,15 +26,51 @@ def store(tmp_path: Path) -> ResultStore:
     return ResultStore(tmp_path / "results")
 
 
-def found(store: ResultStore) -> list[History]:
-    return histories([(board.key, table(board)) for board in boards(store.read_all(), [])])
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """A folder of results with one version, made by a commit on a day."""
+
+    def made(name: str, day: int, commit: str | None = None, **changes: object) -> ResultStore:
+        store = ResultStore(tmp_path / name)
+        version(store, day, "a", commit=commit, **changes)
+        return store
+
+    return made
 
 
 def version(store: ResultStore, day: int, source: str, **changes: object) -> None:
     make(store, Made(method="mine", source=source, created=f"2026-01-{day:02d}T09:00:00+00:00", **changes))
 
 
-def test_versions_differ_in_the_source_alone_and_stand_in_the_order_of_their_making(store: ResultStore) -> None:
+def found(store: ResultStore, *earlier: ResultStore) -> list[History]:
+    page = page_of(store, *earlier)
+    return list(page.all) if page else []
+
+
+def page_of(store: ResultStore, *earlier: ResultStore) -> Histories | None:
+    return histories(store.read_all(), [one.read_all() for one in earlier], {})
+
+
+def track_of(history: History, key: str) -> Track:
+    return next(track for track in history.tracks if track.column.key == key)
+
+
+def marked(history: History) -> set[str]:
+    return {track.column.key for track in history.tracks if track.steps}
+
+
+def with_figures(stored: StoredResult, names: list[str], **changes: object) -> StoredResult:
+    """The same cell as if it had been scored with these metrics alone."""
+    result = stored.result
+    spec = result.spec.model_copy(update={"metrics": tuple(names)})
+    figures = {name: result.figures[name] for name in names}
+    update = {"figures": figures, "spec": spec, "cell": spec.cell(), **changes}
+    return replace(stored, result=result.model_copy(update=update))
+
+
+def test_versions_of_one_folder_differ_in_the_source_alone_and_stand_in_the_order_of_their_making(
+    store: ResultStore,
+) -> None:
     for day, source in ((20, "c"), (3, "a"), (11, "b")):
         version(store, day, source)
     version(store, 5, "d", parameters={"n": 2})
@@ -40,26 +78,88 @@ def test_versions_differ_in_the_source_alone_and_stand_in_the_order_of_their_mak
     version(store, 5, "f", task="other")
     make(store, Made(method="others"))
     (history,) = found(store)
-    assert [row.result.spec.method.source for row in history.versions] == [digest(one) for one in "abc"]
+    assert [one.result.spec.method.source for one in history.versions] == [digest(one) for one in "abc"]
+
+
+def test_a_planted_drop_between_two_folders_is_marked_and_the_same_again_is_not(folder: Folder) -> None:
+    first = folder("first", 1, "a" * 40)
+    again = folder("again", 2, "b" * 40)
+    dropped = folder("dropped", 3, "c" * 40, quality=0.1)
+    (history,) = found(again, first)
+    assert [one.commit for one in history.versions] == ["a" * 8, "b" * 8]
+    assert not marked(history)
+    # the folders stand in any order: the day counts
+    (history,) = found(dropped, again, first)
+    assert [one.earlier for one in history.versions] == [True, True, False]
+    track = track_of(history, "comprehensiveness")
+    assert [(step.before, step.after, step.verdict) for step in track.steps] == [(1, 2, "worse")]
+    assert {"comprehensiveness", "sufficiency", "average_precision"} <= marked(history)
+    # what has a step stands first
+    assert [bool(track.steps) for track in history.tracks] == sorted(
+        (bool(t.steps) for t in history.tracks), reverse=True
+    )
+
+
+def test_a_cell_that_is_in_several_folders_counts_once(folder: Folder, tmp_path: Path) -> None:
+    first, second = folder("first", 1), folder("second", 2)
+    shutil.copytree(second.root, tmp_path / "copy")
+    (history,) = found(second, first, ResultStore(tmp_path / "copy"), first)
+    assert [(one.made[:10], one.earlier) for one in history.versions] == [("2026-01-01", True), ("2026-01-02", False)]
+    assert found(second, ResultStore(tmp_path / "copy")) == []
+
+
+def test_a_commit_with_changes_is_named_as_one(folder: Folder) -> None:
+    (history,) = found(folder("new", 2, f"{'c' * 40}+changed"), folder("old", 1))
+    assert [one.commit for one in history.versions] == ["", "cccccccc+"]
+
+
+def test_the_history_of_what_these_results_no_longer_have_is_there_without_a_board(folder: Folder) -> None:
+    first, second = folder("first", 1), folder("second", 2)
+    other = ResultStore(first.root.parent / "other")
+    make(other, Made(method="another", task="another"))
+    (history,) = found(other, second, first)
+    assert history.anchor is None
+    assert all(one.earlier for one in history.versions)
 
 
 def test_a_step_needs_size_and_an_interval_without_zero(store: ResultStore) -> None:
-    version(store, 1, "a", quality=3.0)
-    version(store, 2, "b", quality=3.0)
-    version(store, 3, "c", quality=0.1)
-    version(store, 4, "d", quality=3.0)
-    (history,) = found(store)
-    track = history.tracks[0]
-    assert track.column.key == "comprehensiveness"
+    for day, source, quality in ((1, "a", 3.0), (2, "b", 3.0), (3, "c", 0.1), (4, "d", 3.0)):
+        version(store, day, source, quality=quality)
+    page = page_of(store)
+    assert page is not None
+    (history,) = page.all
+    track = track_of(history, "comprehensiveness")
     # the same scores twice, then far worse ones, then the first again
-    assert [step and step.verdict for step in track.steps] == [None, None, "worse", "better"]
-    old, new = (np.array(list(numbers(row.stored, "comprehensiveness").values())) for row in history.versions[1:3])
-    # three steps of every figure are tested
-    means, halves = score_intervals((new - old)[:, None], 3 * (len(history.tracks) - 2))
-    ends = formatting.interval(means[0] - halves[0], means[0] + halves[0])
-    assert track.steps[2] is not None
-    assert track.steps[2].text == f"{formatting.number(means[0])} ({ends}), worse"
-    assert track.steps[2].x == pytest.approx((track.marks[1].x + track.marks[2].x) / 2)  # type: ignore[union-attr]
+    assert [(step.after, step.verdict) for step in track.steps] == [(2, "worse"), (3, "better")]
+    old, new = (np.array(list(numbers(one.stored, "comprehensiveness").values())) for one in history.versions[1:3])
+    # three changes of every figure are tested
+    assert page.tests == 3 * sum(track.tested > 0 for track in history.tracks)
+    means, halves = score_intervals((new - old)[:, None], page.tests)
+    ends = formatting.measured_interval(means[0] - halves[0], means[0] + halves[0])
+    assert (track.steps[0].text, track.steps[0].detail) == (formatting.measured(means[0]), ends)
+
+
+def test_every_figure_with_a_better_end_and_every_cost_is_there(store: ResultStore) -> None:
+    version(store, 1, "a", passes=(3.0, 2.0))
+    version(store, 2, "b", passes=(3.0, 2.0))
+    (history,) = found(store)
+    keys = {track.column.key for track in history.tracks}
+    scores = read_thresholds().scores
+    assert {name for name in history.versions[0].result.figures if name in scores} <= keys
+    costs = {"flops", "forward_passes", "backward_passes", "forward_equivalents", "p50_ms", "peak_memory_bytes"}
+    assert costs <= keys
+    assert len(keys) == len(history.tracks)
+
+
+def test_a_figure_is_compared_with_the_last_version_that_has_it(store: ResultStore) -> None:
+    for day, source, quality in ((1, "a", 3.0), (2, "b", 3.0), (3, "c", 0.1)):
+        version(store, day, source, quality=quality)
+    first, second, third = sorted(store.read_all(), key=lambda one: one.result.created)
+    second = with_figures(second, ["sufficiency"])
+    page = histories([first, second, third], [], {})
+    assert page is not None
+    (step,) = track_of(page.all[0], "comprehensiveness").steps
+    assert (step.before, step.after, step.verdict) == (0, 2, "worse")
 
 
 def test_a_change_below_the_threshold_of_compare_is_no_step(
@@ -69,64 +169,95 @@ def test_a_change_below_the_threshold_of_compare_is_no_step(
     version(store, 2, "b", quality=0.1)
     thresholds = read_thresholds()
     high = replace(thresholds, scores=dict.fromkeys(thresholds.scores, 10.0))
-    assert any(step for track in found(store)[0].tracks for step in track.steps)
+    assert marked(found(store)[0])
     monkeypatch.setattr("whybench.leaderboard.history_page.read_thresholds", lambda: high)
-    assert not any(step for track in found(store)[0].tracks for step in track.steps)
+    assert not marked(found(store)[0])
 
 
-@pytest.mark.parametrize(("passes", "verdict"), [(20.0, "worse"), (10.2, None), (5.0, "better")])
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_ruled_out_without_resamples_would_be_ruled_out_with_them(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    changes = generator.normal(generator.uniform(0, 0.4), 1.0, size=(2 + seed * 3, 1))
+    tests = 1 + seed
+    means, halves = score_intervals(changes, tests)
+    assert students_halves(changes, tests)[0] <= halves[0]
+    assert not (abs(means[0]) > halves[0] and abs(means[0]) <= students_halves(changes, tests)[0])
+
+
+@pytest.mark.parametrize(
+    ("passes", "text", "verdict"),
+    [
+        ((20.0, 0.0), "× 2.00", "worse"),
+        ((10.2, 0.0), None, None),
+        ((5.0, 0.0), "× 0.500", "better"),
+        ((10.0, 3.0), "0 → 3", "worse"),
+    ],
+)
 def test_counts_have_steps_by_their_factor_and_times_have_none(
-    store: ResultStore, passes: float, verdict: str | None
+    store: ResultStore, passes: tuple[float, float], text: str | None, verdict: str | None
 ) -> None:
     version(store, 1, "a", passes=(10.0, 0.0))
-    version(store, 2, "b", passes=(passes, 0.0), milliseconds=50.0)
-    counts, times = found(store)[0].tracks[-2:]
-    assert (counts.column.key, times.column.key) == ("flops", "forward_equivalents")
-    assert [step and step.verdict for step in counts.steps] == [None, verdict]
-    assert times.steps == (None, None)
+    version(store, 2, "b", passes=passes, milliseconds=50.0)
+    (history,) = found(store)
+    key = "backward_passes" if passes[1] else "forward_passes"
+    steps = track_of(history, key).steps
+    assert [(step.text, step.verdict) for step in steps] == ([(text, verdict)] if verdict else [])
+    for time in ("forward_equivalents", "p50_ms", "peak_memory_bytes"):
+        assert track_of(history, time).steps == ()
 
 
-def test_the_page_has_every_version_and_its_steps(store: ResultStore, tmp_path: Path) -> None:
-    version(store, 1, "a", quality=3.0)
-    version(store, 2, "b", quality=0.1)
-    build_site(store.read_all(), [], tmp_path / "site")
-    page = parse(tmp_path / "site/history.html")
-    (section,) = page.all("section", class_="task history")
-    lines = section.all("tr", data_source=None)
-    assert [line.attributes["data-source"] for line in lines] == [digest("a"), digest("b")]
-    for stored, line in zip(sorted(store.read_all(), key=lambda one: one.result.created), lines, strict=True):
-        figure = stored.result.figures["comprehensiveness"]
-        assert f"{figure.mean:.3f}" in line.text
-        assert (tmp_path / "site" / line.one("a").attributes["href"].partition("#")[0]).is_file()
-    assert "worse" in lines[1].text
-    assert "worse" not in lines[0].text
-    assert section.all("g", class_="step worse")
-    assert 'href="history.html"' in (tmp_path / "site/index.html").read_text(encoding="utf-8")
-
-
-def test_one_version_of_everything_has_no_such_page(store: ResultStore, tmp_path: Path) -> None:
-    make(store, Made())
-    build_site(store.read_all(), [], tmp_path / "site")
-    assert not (tmp_path / "site/history.html").exists()
+def test_milliseconds_are_those_of_the_last_environment(folder: Folder) -> None:
+    new, old, older = folder("new", 3), folder("old", 2, device="Another"), folder("older", 1)
+    (history,) = found(new, old, older)
+    for key in ("p50_ms", "peak_memory_bytes"):
+        assert [value is None for value in track_of(history, key).values] == [False, True, False]
+    assert None not in track_of(history, "forward_equivalents").values
+    (history,) = found(new, old)
+    assert not {"p50_ms", "peak_memory_bytes"} & {track.column.key for track in history.tracks}
 
 
 def test_one_source_with_two_sets_of_metrics_is_one_version(store: ResultStore) -> None:
     version(store, 1, "a")
     version(store, 2, "b")
-    (board,) = boards(store.read_all(), [])
-    view = table(board)
-    first = view.methods[0]
-    figures = dict(list(first.result.figures.items())[:1])
-    spec = first.result.spec.model_copy(update={"metrics": tuple(figures)})
-    part = first.result.model_copy(update={"figures": figures, "spec": spec})
-    doubled = replace(view, methods=(replace(first, stored=replace(first.stored, result=part)), *view.methods))
-    (history,) = histories([("a", doubled)])
-    assert [len(row.result.figures) for row in history.versions] == [len(first.result.figures)] * 2
+    first, second = sorted(store.read_all(), key=lambda one: one.result.created)
+    later = with_figures(first, ["comprehensiveness"], created="2026-01-09T09:00:00+00:00")
+    several = versions([later, first, second])
+    assert [[one.result.cell for one in of_one] for of_one in several] == [[first.result.cell, second.result.cell]]
+
+
+def test_a_rescored_cell_is_as_old_as_the_one_that_it_was_made_from(folder: Folder) -> None:
+    (old,), (new,) = folder("old", 1).read_all(), folder("new", 2).read_all()
+    rescored = old.result.model_copy(update={"created": "2026-03-01T09:00:00+00:00", "rescored_from": old.result.cell})
+    kept = with_figures(old, ["comprehensiveness"])
+    rescored = rescored.model_copy(update={"rescored_from": kept.result.cell})
+    ((first, second),) = versions([new], [[kept, replace(old, result=rescored)]])
+    assert (first.made, second.made) == (old.result.created, new.result.created)
+    assert len(first.result.figures) == len(old.result.figures)
+    # a circle of such words ends as well
+    circle = rescored.model_copy(update={"rescored_from": rescored.cell})
+    assert len(versions([new], [[replace(old, result=circle)]])) in (0, 1)
+
+
+def test_the_mean_over_seeds_is_compared_with_one_over_the_same_seeds(tmp_path: Path) -> None:
+    def seeded(name: str, seeds: range, day: int) -> ResultStore:
+        store = ResultStore(tmp_path / name)
+        for seed in seeds:
+            version(store, day, "a", parameters={"seed": seed}, label=f"mine(seed={seed})")
+        return store
+
+    first, second, fewer = seeded("1", range(3), 1), seeded("2", range(3), 2), seeded("3", range(2), 3)
+    (history,) = found(second, first)
+    assert history.label == "mine"
+    assert [len(files) for files in history.sources] == [3, 3]
+    assert found(fewer, first) == []
 
 
 def test_a_large_change_on_a_handful_of_examples_is_no_step(store: ResultStore) -> None:
     version(store, 1, "a", quality=3.0, examples=3)
     version(store, 2, "b", quality=0.1, examples=3)
-    first, second = (row.result.figures["comprehensiveness"].mean for row in found(store)[0].versions)
-    assert abs(first - second) > 0.1
-    assert not any(step for track in found(store)[0].tracks for step in track.steps)
+    (history,) = found(store)
+    first, second = track_of(history, "comprehensiveness").values
+    assert first is not None
+    assert second is not None
+    assert abs(first.value - second.value) > 0.1
+    assert not marked(history)
