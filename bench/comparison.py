@@ -56,6 +56,23 @@ class Order:
 
 
 @dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of methods, each pair on the examples that both have a figure of; a NaN where they share none.
+
+    Attributes:
+        examples: How many each pair shares, ``[pairs]``.
+        means: Mean figures of the first and of the second method on these examples, ``[2, pairs]``.
+        difference_intervals: Ends of the 95 % intervals of the first minus the second, ``[2, pairs]``.
+        p_values: Two-sided p-values of no difference, each pair tested alone, ``[pairs]``.
+    """
+
+    examples: NDArray[np.int64]
+    means: Floats
+    difference_intervals: Floats
+    p_values: Floats
+
+
+@dataclass(frozen=True, eq=False)
 class Comparison(Order):
     """Methods in order on the examples that all of them have a figure of.
 
@@ -128,6 +145,61 @@ def compare(
     )
 
 
+def compare_pairs(
+    values: NDArray[np.floating[Any]], first: Sequence[int], second: Sequence[int], *, seed: int = 0
+) -> Pairs:
+    """Compare pairs of methods by the test of `compare`, each pair for itself.
+
+    What a third method lacks changes nothing about a pair, and nothing is corrected: that is for those who know how
+    many tests they look at.
+
+    Args:
+        values: ``[examples, methods]``, a NaN where a method has no figure of an example.
+        first: Columns of the first methods, ``[pairs]``.
+        second: Columns of the second ones, ``[pairs]``.
+        seed: Seed of the resamples.
+
+    Raises:
+        ComparisonError: A figure is infinite.
+    """
+    if np.isinf(values).any():
+        raise ComparisonError("a figure is infinite: it must be finite, or NaN where there is none. Mend the metric.")
+    one, other = np.asarray(first, dtype=np.int64), np.asarray(second, dtype=np.int64)
+    there = ~np.isnan(values)
+    both = there[:, one] & there[:, other]
+    examples = both.sum(axis=0)
+    means, intervals = np.full((2, len(one)), np.nan), np.full((2, len(one)), np.nan)
+    p_values = np.full(len(one), np.nan)
+    # pairs on the same examples are resampled together
+    groups: dict[bytes, list[int]] = {}
+    for pair in np.flatnonzero(examples):
+        groups.setdefault(both[:, pair].tobytes(), []).append(int(pair))
+    for members in groups.values():
+        group = np.array(members)
+        methods, places = np.unique(np.concatenate((one[group], other[group])), return_inverse=True)
+        common = np.asarray(values[both[:, group[0]]][:, methods], dtype=np.float64)
+        tolerance = rounding(common)
+        figures, apart = common.mean(axis=0), differing(common, tolerance)
+        resampled = np.ascontiguousarray(resampled_means(common, seed=seed).T)
+        left, right = np.split(places, 2)
+        for i in np.unique(left):
+            at = np.flatnonzero(left == i)
+            others = right[at]
+            drawn = resampled[i] - resampled[others]
+            intervals[:, group[at]] = percentile_intervals(drawn)
+            p_values[group[at]] = _p_values(drawn, figures[i] - figures[others], apart[i, others], tolerance)
+        means[:, group] = figures[left], figures[right]
+    return Pairs(examples, means, intervals, p_values)
+
+
+def _p_values(drawn: Floats, differences: Floats, differing: NDArray[np.int64], tolerance: float) -> Floats:
+    """P-values of differences, from the same in every resample, ``[pairs, resamples]``, which are overwritten."""
+    drawn -= differences[:, None]
+    np.abs(drawn, out=drawn)
+    strayed = np.count_nonzero(drawn >= np.abs(differences)[:, None] - tolerance, axis=1)
+    return np.asarray(np.maximum((1 + strayed) / (1 + drawn.shape[1]), np.minimum(1, 2.0 ** (1 - differing))))
+
+
 def order(
     figures: Floats,
     resampled: Floats,
@@ -165,10 +237,7 @@ def order(
             low, high = percentile_intervals(drawn)
             difference_intervals[:, i, others] = low, high
             difference_intervals[:, others, i] = -high, -low
-        drawn -= differences[i, others, None]
-        np.abs(drawn, out=drawn)
-        strayed = np.count_nonzero(drawn >= np.abs(differences[i, others, None]) - tolerance, axis=1)
-        p = np.maximum((1 + strayed) / (1 + resamples), np.minimum(1, 2.0 ** (1 - differing[i, others])))
+        p = _p_values(drawn, differences[i, others], differing[i, others], tolerance)
         p_values[i, others] = p_values[others, i] = p
     # a method's rank is 1 and the number of better ones, ties counting half
     resampled_ranks = (methods + 1 - (1.0 if higher_is_better else -1.0) * lead) / 2

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from whybench.bench import comparison
-from whybench.bench.comparison import ALPHA, compare, holm, letter, letters, ranks_of
+from whybench.bench.comparison import ALPHA, compare, compare_pairs, holm, letter, letters, ranks_of
 from whybench.bench.errors import ComparisonError
 from whybench.bench.statistics import RESAMPLES
 
@@ -203,6 +203,36 @@ def test_examples_that_one_method_lacks_are_left_out_for_all_and_counted():
     assert (whole.examples, whole.left_out) == (58, 0)
     np.testing.assert_array_equal(found.p_values, whole.p_values)
     np.testing.assert_array_equal(found.means, whole.means)
+
+
+def test_a_pair_alone_is_compared_as_two_methods_are_whatever_the_others_lack():
+    """Each pair's numbers are those of `compare` for the two of them; scipy's paired tests agree."""
+    values = figures(200, 5, apart=0.003, seed=2)
+    values[:, 3] = values[:, 1]
+    values[:50, 2] = np.nan
+    values[50:, 4] = np.nan
+    first, second = map(list, zip(*itertools.permutations(range(5), 2), strict=True))
+    found = compare_pairs(values, first, second)
+    for pair, (i, j) in enumerate(zip(first, second, strict=True)):
+        both = values[:, [i, j]][~np.isnan(values[:, [i, j]]).any(axis=1)]
+        assert found.examples[pair] == len(both)
+        if not len(both):
+            assert np.isnan(found.p_values[pair])
+            assert np.isnan([*found.means[:, pair], *found.difference_intervals[:, pair]]).all()
+            continue
+        two = compare(both, named(2), higher_is_better=True)
+        np.testing.assert_allclose(found.means[:, pair], two.means, atol=1e-12)
+        np.testing.assert_allclose(found.difference_intervals[:, pair], two.difference_intervals[:, 0, 1], atol=1e-12)
+        assert found.p_values[pair] == two.p_values[0, 1]
+        if {i, j} == {1, 3}:
+            assert found.p_values[pair] == 1
+            np.testing.assert_allclose(found.difference_intervals[:, pair], 0, atol=1e-12)
+        else:
+            other = stats.ttest_rel(*both.T).pvalue
+            assert found.p_values[pair] == pytest.approx(other, abs=0.02 + 0.1 * other)
+    assert {(2, 4), (4, 2)} == {(first[k], second[k]) for k in np.flatnonzero(found.examples == 0)}
+    with pytest.raises(ComparisonError, match="a figure is infinite"):
+        compare_pairs(np.array([[0.0, np.inf]]), [0], [1])
 
 
 def test_what_cannot_be_compared_is_an_error():
