@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from whybench.bench import statistics
-from whybench.bench.statistics import bootstrap_intervals, resampled_means
+from whybench.bench.statistics import bootstrap_intervals, percentile_intervals, resampled_means
 
 
 def test_agrees_with_scipy():
@@ -12,6 +12,15 @@ def test_agrees_with_scipy():
     other = stats.bootstrap((values,), np.mean, n_resamples=10_000, method="percentile", rng=2).confidence_interval
     width = other.high - other.low
     assert own == pytest.approx([other.low, other.high], abs=0.03 * width)
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (3, 7), (2, 41), (4, 10_000), (2, 21_620)])
+def test_percentiles_are_numpys(shape):
+    drawn = np.random.default_rng(5).normal(size=shape).round(2)
+    before = drawn.copy()
+    tail = 100 * (1 - statistics.LEVEL) / 2
+    np.testing.assert_array_equal(percentile_intervals(drawn), np.percentile(drawn, [tail, 100 - tail], axis=-1))
+    np.testing.assert_array_equal(drawn, before)
 
 
 def test_the_same_examples_are_drawn_for_every_column_and_call():
