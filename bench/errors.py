@@ -23,8 +23,9 @@
     ├── ComparisonError           figures that cannot be compared
     ├── AttributionsError         scores made elsewhere that cannot be read, or are of other words
     ├── SubmissionError           a submission that is not complete, not allowed or not what it says
-    └── StoreError                results that cannot be read or written
-        └── CorruptResultError
+    ├── StoreError                results that cannot be read or written
+    │   └── CorruptResultError
+    └── SiteError                 a site that cannot be built from what is installed
 
 What is no error, but costs something that can be helped, is a warning::
 
@@ -157,6 +158,10 @@ class CorruptResultError(StoreError):
     def __init__(self, message: str, reason: str = "") -> None:
         super().__init__(message)
         self.reason = reason or message
+
+
+class SiteError(WhybenchError):
+    """A site that cannot be built, as a package that it takes a script from is not installed as it should be."""
 
 
 def reason_of(error: BaseException) -> str:

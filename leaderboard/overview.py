@@ -1,17 +1,17 @@
-"""What the overview shows of every board, and what its controls can choose from."""
+"""How much the overview shows, and what its controls can choose from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from whybench.bench.choices import FAMILIES, Family
 from whybench.leaderboard.boards import Board
-from whybench.leaderboard.skills import SKILL_METRICS
-from whybench.leaderboard.tables import COST, COVERAGE, HEADINGS, Row, Table
+from whybench.leaderboard.skills import Skills
+from whybench.leaderboard.tables import Table
 
-# cells of tables that a page may have: more of them, and it is slow to load and too large to send
-MOST_CELLS = 8_000
+# cells of tables that a page may have: more of them, and it is slow to open, and larger than 1.5 MB with its scripts
+MOST_CELLS = 3_000
 
 
 @dataclass(frozen=True)
@@ -43,21 +43,7 @@ def choices(boards: Sequence[Board]) -> Choices:
     )
 
 
-def is_too_large(tables: Iterable[Table]) -> bool:
-    """Whether one page cannot show all of these tables with all their columns."""
-    return sum(len(table.rows) * len(table.columns) for table in tables) > MOST_CELLS
-
-
-def brief(table: Table) -> Table:
-    """A board with the columns that say most: those of skill, the first of evidence and of cost, and the coverage."""
-    first: dict[str, str] = {}
-    for column in table.columns:
-        first.setdefault(column.group, column.key)
-    wanted = {*SKILL_METRICS, *(first.get(group) for group in (*HEADINGS.values(), COST, COVERAGE))}
-    kept = [i for i, column in enumerate(table.columns) if i == 0 or column.key in wanted]
-
-    def cut(rows: Sequence[Row]) -> tuple[Row, ...]:
-        return tuple(replace(row, cells=tuple(row.cells[i] for i in kept)) for row in rows)
-
-    columns = tuple(table.columns[i] for i in kept)
-    return replace(table, columns=columns, methods=cut(table.methods), references=cut(table.references))
+def is_too_large(tables: Sequence[Table], skills: Skills | None) -> bool:
+    """Whether one page cannot show all of these tables, and has a line for each beside the table of skill."""
+    of_skill = 0 if skills is None else len(skills.rows) * len(skills.boards)
+    return of_skill + sum(len(table.rows) * len(table.columns) for table in tables) > MOST_CELLS

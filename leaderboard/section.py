@@ -8,7 +8,6 @@ from whybench.bench.schema import Result
 from whybench.leaderboard.attention_page import leading
 from whybench.leaderboard.boards import Board
 from whybench.leaderboard.curve_plot import Plot
-from whybench.leaderboard.overview import brief
 from whybench.leaderboard.sources import Source
 from whybench.leaderboard.tables import Row, Table
 
@@ -47,9 +46,9 @@ class Section:
         return leading(self.table) if self.causal else self.table
 
     @property
-    def brief(self) -> Table:
-        """What it shows where all of this would be too much."""
-        return brief(self.overview)
+    def first(self) -> Row | None:
+        """The row with the best mean of the figure that the rows are ranked by; None where none is ranked."""
+        return next((row for row in self.table.methods if row.standing), None)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ from whybench.leaderboard.robustness import HELP, TITLE
 from whybench.leaderboard.truth_page import TITLE as TRUTH_TITLE
 
 _FOLDER = Path(__file__).parent / "templates"
+# templates of pages whose tables can be sorted
+_SORTED = {"index.html", "board.html", "attention.html", "tradeoff.html", "truth.html"}
 
 
 class Shell:
@@ -51,7 +53,7 @@ class Shell:
             root: The way from its folder to the site's root.
             context: What the template shows.
         """
-        text = self._environment.get_template(template).render(root=root, **context)
+        text = self._environment.get_template(template).render(root=root, sorts=template in _SORTED, **context)
         # a lone surrogate cannot be written as UTF-8, and a page is not to fail for it
         return text.encode("utf-8", "replace")
 

@@ -18,6 +18,7 @@ from whybench.leaderboard.curve_plot import Plot
 from whybench.leaderboard.downloads import board_files, skill_files
 from whybench.leaderboard.formatting import Slugs
 from whybench.leaderboard.history_page import Histories, histories
+from whybench.leaderboard.library import datatables
 from whybench.leaderboard.overview import choices, is_too_large
 from whybench.leaderboard.publish import check, publish
 from whybench.leaderboard.robustness import robustness
@@ -66,6 +67,7 @@ def build_site(
     Raises:
         StoreError: ``out`` is something else, or cannot be written.
         UnknownNameError: A result has a figure that the protocol does not know.
+        SiteError: The package that brings the script of the tables is not installed as it should be.
         CorruptResultError: The per-example table of a result is damaged.
     """
     check(out)
@@ -123,6 +125,7 @@ class _Pages:
         """Contents of all files by their path within the site."""
         files = {f"assets/{path.name}": path.read_bytes() for path in sorted((_FOLDER / "assets").iterdir())}
         files |= {f"assets/{name}": content for name, content in charts.scripts().items()}
+        files["assets/datatables.js"] = datatables()
         plots: dict[str, Plot] = {}
         for made in self._apply(task_pages, self._jobs()):
             files |= made.files
@@ -131,14 +134,14 @@ class _Pages:
 
     def _overview(self) -> dict[str, bytes]:
         """The first page, and a page for each board where all of them would be too much for it."""
-        short = is_too_large(section.overview for section in self._sections)
+        short = is_too_large([section.overview for section in self._sections], self._skills)
         files = {}
         files["index.html"] = self._shell.page(
             "index.html",
             "",
             sections=self._sections,
             choices=choices([section.board for section in self._sections]),
-            brief=short,
+            short=short,
             described=_definitions()[0],
             skills=self._skills,
             anchors=self._anchors(),

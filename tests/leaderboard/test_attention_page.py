@@ -275,7 +275,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     causal(store, "efficient_attention", **changes, note=HOSTILE)
     page = parse(build_site(store.read_all(), [], tmp_path / "site").parent / "attention.html")
     assert [script.attributes["src"] for script in page.all("script", src=None)] == [
-        f"assets/{name}.js" for name in ("site", "vega", "chart-specs", "charts")
+        f"assets/{name}.js" for name in ("site", "datatables", "tables", "vega", "chart-specs", "charts")
     ]
     assert "alert(1)" in page.text
     assert all("\u202e" not in name.text for tag in ("bdi", "text", "title") for name in page.all(tag))

@@ -161,7 +161,11 @@ def test_every_row_leads_to_its_file(store: ResultStore, tmp_path: Path) -> None
         if result.status == "finished":
             row = overview[result.label]
             assert row.one("a", class_="source").attributes["href"] == f"methods/{pages[0].name}#{result.cell}"
-            assert result.spec.hash()[:8] in row.one("a", class_="source").attributes["title"]
+            assert row.one("a", class_="source").text == "source"
+            # the file stands in sight, not in what has to be opened
+            (said,) = section.all("p", class_="from")
+            assert digest in said.text
+            assert result.spec.hash()[:12] in said.text
 
 
 def test_a_row_of_several_seeds_leads_to_all_their_files(store: ResultStore) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from whybench.bench.store import ResultStore
 from whybench.leaderboard.boards import boards
-from whybench.leaderboard.overview import brief, choices, is_too_large
+from whybench.leaderboard.overview import MOST_CELLS, choices, is_too_large
 from whybench.leaderboard.site import build_site
+from whybench.leaderboard.skills import skills
 from whybench.leaderboard.tables import table
 from whybench.tests.leaderboard.factory import Made, make, suite
 from whybench.tests.leaderboard.page import parse, rows
@@ -50,43 +51,63 @@ def test_references_of_skill_are_marked_and_not_ranked(store: ResultStore, tmp_p
     assert all(row.one("td", class_="rank").attributes["title"].startswith("rank ") for row in ranked.values())
 
 
-def test_many_results_have_brief_tables_and_a_page_for_each(store: ResultStore, tmp_path: Path, monkeypatch) -> None:
+def test_many_results_have_a_line_and_a_page_for_each_table(store: ResultStore, tmp_path: Path, monkeypatch) -> None:
     results = store.read_all()
-    tables = [table(board) for board in boards(results, [])]
-    assert not is_too_large(tables)
+    found = boards(results, [])
+    tables = [table(board) for board in found]
+    assert not is_too_large(tables, skills(found))
     monkeypatch.setattr("whybench.leaderboard.overview.MOST_CELLS", 10)
-    assert is_too_large(tables)
+    assert is_too_large(tables, skills(found))
     index = build_site(results, [], tmp_path / "site")
     page = parse(index)
-    for view in tables:
-        short = brief(view)
-        (section,) = page.all("section", data_task=view.board.spec.task.name)
-        keys = [head.attributes["data-key"] for head in section.all("th", data_key=None)]
-        assert keys == ["method", "rank", *(column.key for column in short.columns)]
-        assert keys[2:] == [
-            "comprehensiveness",
-            "sufficiency",
-            "average_precision",
-            "forward_equivalents",
-            "coverage",
-        ]
-        assert set(rows(section)) == {row.name for row in view.rows}
-        (href,) = [a.attributes["href"] for a in section.all("a") if a.attributes["href"].startswith("boards/")]
-        whole = parse(index.parent / href)
+    assert [section.attributes["id"] for section in page.all("section", class_="task")] == ["boards"]
+    assert page.one("section", id="skill")
+    lines = page.all("tr", data_line=None)
+    for view, line in zip(tables, lines, strict=True):
+        assert line.attributes["data-task"] == view.board.spec.task.name
+        assert [cell.text for cell in line.all("td")][3:5] == ["mask, by word", str(len(view.methods))]
+        first = next(row for row in view.methods if row.standing)
+        assert first.name in line.text
+        whole = parse(index.parent / line.one("a").attributes["href"])
         keys = [head.attributes["data-key"] for head in whole.all("th", data_key=None)]
         assert keys == ["method", "rank", *(column.key for column in view.columns)]
+        assert set(rows(whole)) == {row.name for row in view.rows}
         assert "Provenance of these rows" in whole.text
+        # links to the table from other pages come to its line
+        assert f"{line.attributes['id']}.html" in line.one("a").attributes["href"]
+
+
+def weight(index: Path) -> int:
+    """Bytes of a page and of all that it loads."""
+    page = parse(index)
+    loaded = {script.attributes["src"] for script in page.all("script")}
+    loaded |= {link.attributes["href"] for link in page.all("link")} | {i.attributes["src"] for i in page.all("img")}
+    return sum((index.parent / path).stat().st_size for path in loaded) + index.stat().st_size
+
+
+def sizes(parts: list[str]) -> list[int]:
+    return [len(part.encode()) for text in parts for part in text.split("<tr data-row")[1:-1]]
 
 
 def test_fifty_methods_on_thirty_tasks_fit_into_an_overview(store: ResultStore, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("whybench.leaderboard.overview.MOST_CELLS", 10)
     make(store, Made(method="a_method_with_a_name_of_usual_length", examples=6))
-    text = build_site(store.read_all(), [], tmp_path / "site").read_text(encoding="utf-8")
-    skill, *boards_ = (part.encode() for part in text.split("<section ") if 'class="board"' in part)
-    rows_of_boards = [row for part in boards_ for row in part.split(b"<tr data-row")[1:-1]]
-    of_board = sum(map(len, rows_of_boards)) / len(rows_of_boards)
-    rows_of_skill = skill.split(b"<tr data-row")[1:-1]
+    index = build_site(store.read_all(), [], tmp_path / "site")
+    text = index.read_text(encoding="utf-8")
+    skill = text[text.index('id="skill"') : text.index('id="boards"')]
+    rows_of_skill = sizes([skill])
+    lines = [len(part.encode()) for part in text.split("<tr id=")[1:]]
     # the names stand before two figures over all tasks and one for each of two tasks
-    of_task = sum(len(row) for row in rows_of_skill) / len(rows_of_skill) / 4
-    rest = len(text.encode()) - sum(map(len, rows_of_boards)) - sum(map(len, rows_of_skill))
-    assert 50 * 30 * (of_board + of_task) + rest < 1_500_000
+    of_task = sum(rows_of_skill) / len(rows_of_skill) / 4
+    assert weight(index) + 50 * 30 * of_task + 30 * max(lines) < 1_500_000
+
+
+def test_the_most_cells_of_an_overview_are_no_more_than_it_may_weigh(store: ResultStore, tmp_path: Path) -> None:
+    index = build_site(store.read_all(), [], tmp_path / "site")
+    text = index.read_text(encoding="utf-8")
+    parts = [part for part in text.split("<section ") if 'class="board"' in part and 'id="skill"' not in part]
+    found = boards(store.read_all(), [])
+    cells = sum(len(view.rows) * len(view.columns) for view in map(table, found))
+    # rows with what is said of each beneath its table
+    of_cell = sum(len(part.encode()) for part in parts) / cells
+    assert weight(index) + MOST_CELLS * of_cell < 1_500_000

@@ -1,0 +1,164 @@
+"""Tables run by DataTables in a real Chromium, opened from files: order, what is missing, lines of many tables."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from whybench.bench.schema import GateOutcome
+from whybench.bench.store import ResultStore
+from whybench.leaderboard.site import build_site
+from whybench.tests.leaderboard.causal_factory import causal_suite
+from whybench.tests.leaderboard.factory import Made, make, suite
+from whybench.tests.leaderboard.test_browser import page
+from whybench.tests.leaderboard.test_skills import references
+
+__all__ = ["page"]
+
+FAILED = GateOutcome(status="failed", value=0.4, limit=1e-4, reason="another batch, another map")
+HOSTILE = "=cmd()\"';,<b>\u202e\\input{x}%"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ResultStore:
+    made = ResultStore(tmp_path_factory.mktemp("results"))
+    for task in ("xor_cues", "majority"):
+        suite(made, task=task, examples=8)
+        references(made, task=task, examples=8)
+    make(made, Made(method="spoiled", gates={"batch_invariance": FAILED}, examples=8))
+    make(made, Made(method="hostile", label=HOSTILE, examples=8, evidence=False))
+    causal_suite(made, examples=8)
+    return made
+
+
+@pytest.fixture(scope="module")
+def site(store: ResultStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_site(store.read_all(), [], tmp_path_factory.mktemp("built") / "site").parent
+
+
+@pytest.fixture(scope="module")
+def short(store: ResultStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("whybench.leaderboard.overview.MOST_CELLS", 10)
+        yield build_site(store.read_all(), [], tmp_path_factory.mktemp("short") / "site").parent
+
+
+def section(page: Any, task: str = "xor_cues") -> Any:
+    return page.locator(f'section[data-task="{task}"]:not([id*="causal"])').first
+
+
+def values(table: Any, column: int, body: int = 0) -> list[str | None]:
+    return list(
+        table.locator("tbody").nth(body).locator(f"tr[data-row] > :nth-child({column + 1})").evaluate_all(
+            "all => all.map(cell => cell.dataset.v ?? null)"
+        )
+    )  # fmt: skip
+
+
+def test_a_row_without_the_figure_is_last_in_both_directions(page: Any, site: Path) -> None:
+    page.goto((site / "index.html").as_uri())
+    table = section(page).locator("table.board")
+    keys = table.locator("thead th[data-key]").evaluate_all("all => all.map(head => head.dataset.key)")
+    at = keys.index("average_precision")
+    button = table.locator('th[data-key="average_precision"]').get_by_role("button")
+    for reverse in (True, False):
+        button.click()
+        found = values(table, at)
+        assert found[-1] is None
+        known = [float(value) for value in found[:-1] if value is not None]
+        assert len(known) == len(found) - 1
+        assert known == sorted(known, reverse=reverse)
+        # references are sorted among themselves, beneath
+        below = [float(value) for value in values(table, at, 1) if value is not None]
+        assert len(below) > 1
+        assert below == sorted(below, reverse=reverse)
+        assert table.locator("tbody").nth(1).locator("tr").first.inner_text().startswith("References")
+    # every board has the same order, and the skill table, which has no such column, its own
+    assert page.locator('section[data-task="majority"] th[aria-sort="ascending"]').count() == 1
+    assert page.locator("#skill th[aria-sort]").count() == 0
+
+
+def test_the_order_is_that_of_datatables_and_nothing_else_of_it_is_in_sight(page: Any, site: Path) -> None:
+    page.goto((site / "index.html").as_uri())
+    assert page.evaluate("DataTable.tables().length") == page.locator("table.dataTable").count() > 2
+    assert page.locator(".dt-paging, .dt-search, .dt-info, .dt-length, .dt-column-order").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "table", "column"),
+    [
+        ("truth.html", "#trust", 1),
+        ("tradeoff.html", "table.costs >> nth=0", 2),
+        ("index.html", "details.provenance table >> nth=0", 0),
+        ("attention.html", "table.figures >> nth=0", 1),
+    ],
+)
+def test_tables_of_other_pages_are_sorted_too(page: Any, site: Path, path: str, table: str, column: int) -> None:
+    page.goto((site / path).as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.wait_for_function("document.querySelectorAll('details.provenance table:not(.dataTable)').length === 0")
+    found = page.locator(table)
+    head = found.locator("thead tr").last.locator("th").nth(column)
+
+    def shown() -> list[str]:
+        cells = found.locator("tbody tr:not(.sub)").locator(f"> :nth-child({column + 1})")
+        return list(cells.evaluate_all("all => all.map(c => c.dataset.v ?? c.textContent)"))
+
+    before = shown()
+    head.get_by_role("button").press("Enter")
+    first = head.get_attribute("aria-sort")
+    one = shown()
+    head.get_by_role("button").press("Space")
+    assert {first, head.get_attribute("aria-sort")} == {"ascending", "descending"}
+    two = shown()
+    assert sorted(one) == sorted(two) == sorted(before)
+    assert one != two
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") is None
+    assert shown() == before
+
+
+def test_groups_of_rows_stay_together(page: Any, site: Path) -> None:
+    page.goto((site / "attention.html").as_uri())
+    table = page.locator("table.figures").first
+    bodies = "all => all.map(body => [...body.rows].map(row => row.cells[0].textContent))"
+    before = table.locator("tbody").evaluate_all(bodies)
+    assert len(before) > 1
+    table.locator("thead tr").last.get_by_role("button").nth(1).click()
+    after = table.locator("tbody").evaluate_all(bodies)
+    assert [names[0] for names in after] == [names[0] for names in before]
+    assert [sorted(names) for names in after] == [sorted(names) for names in before]
+
+
+def test_many_results_have_lines_that_filter_and_sort(page: Any, short: Path) -> None:
+    page.goto((short / "index.html").as_uri())
+    lines = page.locator("tr[data-line]")
+    total = lines.count()
+    assert total > 2
+    page.locator("#task").select_option("majority")
+    assert set(lines.evaluate_all("all => all.map(line => line.dataset.task)")) == {"majority"}
+    # the skill table is left with the column of this task
+    assert page.locator("#skill th[data-task]").evaluate_all("all => all.map(h => h.dataset.task)") == ["majority"]
+    page.locator("#task").select_option("all")
+    page.get_by_label("Family").select_option("gradient")
+    assert lines.count() == total
+    assert page.locator("#skill tr[data-row]").count() == 3
+    page.locator("#boards th[data-key=methods]").get_by_role("button").click()
+    assert page.url.endswith("sort=methods.asc")
+    counts = [int(text) for text in page.locator("#boards tr[data-line] td:nth-child(6)").all_inner_texts()]
+    assert counts == sorted(counts)
+    lines.first.get_by_role("link").first.click()
+    page.wait_for_load_state()
+    assert "/boards/" in page.url
+    assert page.locator("tr[data-row]:visible").count() > 0
+
+
+def test_a_row_leads_to_its_file_by_keyboard(page: Any, site: Path) -> None:
+    page.goto((site / "index.html").as_uri())
+    section(page).locator("tr[data-row] a.source").first.press("Enter")
+    page.wait_for_load_state()
+    cell = page.url.rsplit("#", 1)[1]
+    link = page.locator(f"section[id='{cell}'] .from a")
+    assert link.get_attribute("href") == f"../cells/{cell}.json"
+    assert link.is_visible()
