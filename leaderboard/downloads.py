@@ -4,8 +4,6 @@ JavaScript.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,8 +11,9 @@ from typing import Any
 from whybench.bench.choices import UNRANKED
 from whybench.bench.schema import Result
 from whybench.leaderboard.formatting import visible
-from whybench.leaderboard.latex import escaped, tabular
+from whybench.leaderboard.latex import Tabular, escaped
 from whybench.leaderboard.ranks import Standing
+from whybench.leaderboard.shown import shown
 from whybench.leaderboard.skills import HELP, SkillRow, Skills, Yardstick
 from whybench.leaderboard.tables import COST, COVERAGE, Column, Row, Table, TableCell
 
@@ -22,16 +21,32 @@ KINDS = ("csv", "json", "tex")
 _TO = "\u2009\u2013\u2009"
 
 
-def board_files(table: Table) -> dict[str, bytes]:
-    """A board by kind of file."""
-    data = _board(table)
-    return {"csv": _csv(_flat(row) for row in data["rows"]), "json": _json(data), "tex": _board_tex(table)}
+def board_files(table: Table, anchor: str) -> dict[str, bytes]:
+    """A board by kind of file, and as ``js`` what its page makes files of the shown rows and columns from.
+
+    Args:
+        table: The board.
+        anchor: Its name within pages.
+    """
+    return _files(anchor, _board(table), _board_tex(table), {column.key: column.key for column in table.figures})
 
 
-def skill_files(skills: Skills) -> dict[str, bytes]:
-    """The table of skill by kind of file."""
-    data = _skills(skills)
-    return {"csv": _csv(_flat(row) for row in data["rows"]), "json": _json(data), "tex": _skill_tex(skills)}
+def skill_files(skills: Skills, anchors: Mapping[str, str]) -> dict[str, bytes]:
+    """The table of skill by kind of file, as `board_files` has them.
+
+    Args:
+        skills: The table.
+        anchors: Per board's key its name within pages.
+    """
+    columns = [f"skill-{anchors[board.key]}" for board in skills.boards]
+    figures = {"all_tasks": "overall", **dict(zip(_keys(skills), columns, strict=True))}
+    return _files("skill", _skills(skills), _skill_tex(skills, columns), figures)
+
+
+def _files(name: str, data: Mapping[str, Any], tex: Tabular, figures: Mapping[str, str]) -> dict[str, bytes]:
+    fields, lines = _sheet([_flat(row) for row in data["rows"]])
+    script = shown(name, data, figures, fields, lines, tex)
+    return {"csv": _csv(lines), "json": _json(data), "tex": tex.encode(), "js": script}
 
 
 def _board(table: Table) -> dict[str, Any]:
@@ -193,16 +208,24 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    found = list(rows)
+def _sheet(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Names of the fields, and lines of cells as a CSV file has them, the heading first."""
     # the fullest row first: it has the fields in their order, whatever figures others lack
-    fields = list(dict.fromkeys(name for row in sorted(found, key=len, reverse=True) for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [_inert(name) for name in fields], restval="", lineterminator="\r\n")
-    writer.writeheader()
-    writer.writerows({_inert(name): _inert(value) for name, value in row.items()} for row in found)
+    fields = list(dict.fromkeys(name for row in sorted(rows, key=len, reverse=True) for name in row))
+    lines = [[_quoted(name) for name in fields]]
+    return fields, lines + [[_quoted(row.get(name, "")) for name in fields] for row in rows]
+
+
+def _csv(lines: Sequence[Sequence[str]]) -> bytes:
     # the mark lets spreadsheets see that it is UTF-8
-    return text.getvalue().encode("utf-8-sig", "replace")
+    return "".join(",".join(line) + "\r\n" for line in lines).encode("utf-8-sig", "replace")
+
+
+def _quoted(value: Any) -> str:
+    if value is None:
+        return ""
+    text = str(_inert(value))
+    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\r\n') else text
 
 
 def _inert(value: Any) -> Any:
@@ -213,11 +236,11 @@ def _inert(value: Any) -> Any:
     return value
 
 
-def _board_tex(table: Table) -> bytes:
+def _board_tex(table: Table) -> Tabular:
     spec = table.board.spec
     ranked = table.ranked_by is not None
     heads = ["Method", *(["Rank", "Ties"] if ranked else []), *(_head(column) for column in table.columns)]
-    columns = f"l{'ll' if ranked else ''}{'r' * len(table.columns)}"
+    keys = ["method", *(["rank", "rank"] if ranked else []), *(column.key for column in table.columns)]
 
     def line(row: Row) -> tuple[list[str], str]:
         place = [row.standing.interval, row.standing.letters] if row.standing else ["–", ""]
@@ -238,10 +261,11 @@ def _board_tex(table: Table) -> bytes:
         f"{spec.task.name}, {spec.model.name}, {spec.task.examples:,} examples, removal by {spec.operator} of "
         f"{spec.unit}s, protocol version {spec.protocol_version}."
     )
-    return tabular(
-        columns,
+    return Tabular(
+        f"l{'ll' if ranked else ''}{'r' * len(table.columns)}",
+        keys,
         heads,
-        [[line(row) for row in table.methods], [line(row) for row in table.references]],
+        ([line(row) for row in table.methods], [line(row) for row in table.references]),
         [f"{about} Means with 95\u00a0% intervals over examples.{by}", *notes, *failed],
     )
 
@@ -271,7 +295,7 @@ def _notes(reasons: Iterable[tuple[str, str]]) -> tuple[list[str], dict[str, int
     return [f"({number}) {reason}" for reason, number in numbers.items()], marks
 
 
-def _skill_tex(skills: Skills) -> bytes:
+def _skill_tex(skills: Skills, columns: Sequence[str]) -> Tabular:
     keys = _keys(skills)
     heads = ["Method", *(["Rank", "Ties"] if skills.ranked else [])]
     heads += [r"All tasks $\uparrow$", r"Beats $\uparrow$"] if skills.several else []
@@ -294,9 +318,10 @@ def _skill_tex(skills: Skills) -> bytes:
         place = [escaped(one.name), *["", ""] * skills.ranked, *[said, ""] * skills.several]
         return place + [said] * len(keys), one.stored.result.cell
 
-    return tabular(
+    return Tabular(
         "l" + "ll" * skills.ranked + "r" * (len(heads) - 1 - 2 * skills.ranked),
+        ["method", *["rank"] * 2 * skills.ranked, *["overall", "borda"] * skills.several, *columns],
         heads,
-        [[line(one) for one in skills.rows], [end(one) for one in skills.yardsticks]],
+        ([line(one) for one in skills.rows], [end(one) for one in skills.yardsticks]),
         [f"Skill: {HELP} 95\u00a0% intervals over examples; methods that share a letter do not differ.", *notes],
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from whybench.leaderboard.formatting import visible
 
+ABOVE = "% needs \\usepackage{booktabs}; names with letters beyond Latin need XeLaTeX or LuaLaTeX"
 _SIGNS = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -53,30 +55,39 @@ def escaped(text: str, most: int = 160) -> str:
     return "".join("{}" if sign == "\0" else _SIGNS.get(sign, sign) for sign in signs)
 
 
-def tabular(
-    columns: str,
-    heads: Sequence[str],
-    parts: Sequence[Sequence[tuple[Sequence[str], str]]],
-    notes: Sequence[str],
-) -> bytes:
+@dataclass(frozen=True)
+class Tabular:
     """A table with booktabs.
 
-    Args:
-        columns: The columns' alignments.
+    Attributes:
+        aligned: The columns' alignments.
+        keys: Names of the columns on the page.
         heads: Headings, as LaTeX.
         parts: Rows between two rules: cells as LaTeX, and what is said of the row in a comment.
         notes: What stands beneath the table, as text.
     """
-    lines = [
-        "% needs \\usepackage{booktabs}; names with letters beyond Latin need XeLaTeX or LuaLaTeX",
-        rf"\begin{{tabular}}{{{columns}}}",
-        r"\toprule",
-        " & ".join(heads) + r" \\",
-    ]
-    for part in parts:
-        if part:
-            lines.append(r"\midrule")
-            lines += [f"{' & '.join(cells)} \\\\ % {visible(comment, 4000)}" for cells, comment in part]
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [rf"\par{{\footnotesize {escaped(note, 4000)}}}" for note in notes]
-    return ("\n".join(lines) + "\n").encode("utf-8", "replace")
+
+    aligned: str
+    keys: Sequence[str]
+    heads: Sequence[str]
+    parts: Sequence[Sequence[tuple[Sequence[str], str]]]
+    notes: Sequence[str]
+
+    @property
+    def rows(self) -> list[list[tuple[Sequence[str], str]]]:
+        """Per part the rows: cells, and what ends the line."""
+        return [[(cells, rf" \\ % {visible(comment, 4000)}") for cells, comment in part] for part in self.parts]
+
+    @property
+    def below(self) -> list[str]:
+        """Lines beneath the rows."""
+        notes = (rf"\par{{\footnotesize {escaped(note, 4000)}}}" for note in self.notes)
+        return [r"\bottomrule", r"\end{tabular}", *notes]
+
+    def encode(self) -> bytes:
+        """The file."""
+        lines = [ABOVE, rf"\begin{{tabular}}{{{self.aligned}}}", r"\toprule", " & ".join(self.heads) + r" \\"]
+        for part in self.rows:
+            if part:
+                lines += [r"\midrule", *(" & ".join(cells) + end for cells, end in part)]
+        return ("\n".join([*lines, *self.below]) + "\n").encode("utf-8", "replace")

@@ -218,8 +218,9 @@ _COSTS = (
     ),
 )
 
+COVERAGE_KEY = "coverage"
 _SCORED = Column(
-    "coverage",
+    COVERAGE_KEY,
     "Scored",
     COVERAGE,
     None,

@@ -47,7 +47,7 @@ def rows_of(content: bytes) -> list[dict[str, str]]:
 
 
 def test_csv_and_json_have_every_number_in_full(view) -> None:
-    files = board_files(view)
+    files = board_files(view, "xor")
     data = json.loads(files["json"])
     assert (data["task"], data["ranked_by"]) == ("xor_cues", "comprehensiveness")
     for row, from_json, from_csv in zip(view.rows, data["rows"], rows_of(files["csv"]), strict=True):
@@ -71,7 +71,7 @@ def test_csv_and_json_have_every_number_in_full(view) -> None:
 
 
 def test_what_is_not_ranked_says_why(view) -> None:
-    files = board_files(view)
+    files = board_files(view, "xor")
     by_name = {row["method"]: row for row in json.loads(files["json"])["rows"]}
     assert by_name["spoiled"]["not_ranked"] == "fails batch invariance: another batch, another map"
     assert by_name["spoiled"]["failed_gates"]["batch_invariance"]["value"] == 0.4
@@ -94,7 +94,7 @@ def test_what_is_not_ranked_says_why(view) -> None:
 
 
 def test_latex_has_one_cell_for_every_column(view) -> None:
-    tex = board_files(view)["tex"].decode()
+    tex = board_files(view, "xor")["tex"].decode()
     columns = re.search(r"\\begin\{tabular\}\{([lr]+)\}", tex)[1]
     lines = [line for line in tex.splitlines() if r" \\" in line]
     assert len(lines) == 1 + len(view.rows)
@@ -109,7 +109,7 @@ def test_latex_has_one_cell_for_every_column(view) -> None:
 
 def test_skill_is_in_all_three(store: ResultStore) -> None:
     found = skills([table(board) for board in boards(store.read_all(), [])])
-    files = skill_files(found)
+    files = skill_files(found, {board.key: f"b{i}" for i, board in enumerate(found.boards)})
     data, sheet = json.loads(files["json"]), rows_of(files["csv"])
     for one, from_json, from_csv in zip(found.rows, data["rows"], sheet, strict=False):
         assert from_json["method"] == from_csv["method"] == one.name
@@ -134,7 +134,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     make(store, Made(label=HOSTILE, model=HOSTILE, parameters={"label": HOSTILE}))
     make(store, Made(method="lime", model=HOSTILE, error=HOSTILE))
     (board,) = boards(store.read_all(), store.read_failures())
-    files = board_files(table(board))
+    files = board_files(table(board), "board")
     assert json.loads(files["json"])["rows"][0]["method"] == HOSTILE
     (row,) = rows_of(files["csv"])
     assert row["method"].startswith("'=1+1")

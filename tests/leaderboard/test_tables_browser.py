@@ -1,5 +1,8 @@
-"""Tables run by DataTables in a real Chromium, opened from files: order, what is missing, lines of many tables."""
+"""Tables run by DataTables in a real Chromium, opened from files: order, what is missing, files of what is shown."""
 
+import csv
+import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,6 +132,67 @@ def test_groups_of_rows_stay_together(page: Any, site: Path) -> None:
     after = table.locator("tbody").evaluate_all(bodies)
     assert [names[0] for names in after] == [names[0] for names in before]
     assert [sorted(names) for names in after] == [sorted(names) for names in before]
+
+
+def saved(page: Any, place: Any, kind: str) -> bytes:
+    with page.expect_download() as waiting:
+        place.get_by_role("button", name=f"{kind} of the rows and columns").click()
+    download = waiting.value
+    assert download.suggested_filename.endswith("-shown." + {"LaTeX": "tex"}.get(kind, kind.lower()))
+    return Path(download.path()).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["xor_cues", "skill"])
+def test_what_is_shown_unfiltered_is_the_file(page: Any, site: Path, name: str) -> None:
+    page.goto((site / "index.html").as_uri())
+    place = page.locator("#skill") if name == "skill" else section(page)
+    stem = place.locator(".downloads").get_attribute("data-name")
+    assert saved(page, place, "CSV") == (site / f"data/{stem}.csv").read_bytes()
+    assert saved(page, place, "LaTeX") == (site / f"data/{stem}.tex").read_bytes()
+    assert json.loads(saved(page, place, "JSON")) == json.loads((site / f"data/{stem}.json").read_bytes())
+
+
+def test_what_is_shown_is_filtered_sorted_and_without_hidden_columns(page: Any, site: Path) -> None:
+    page.goto(
+        (site / "index.html").as_uri() + "#family=gradient&sort=p50_ms.desc&hide=rank,passes,deletion_auc,coverage"
+    )
+    place = section(page)
+    names = place.locator("tr[data-row] th bdi").all_inner_texts()
+    assert len(names) == 3
+    stem = place.locator(".downloads").get_attribute("data-name")
+    whole = list(csv.DictReader(io.StringIO((site / f"data/{stem}.csv").read_text("utf-8-sig"), newline="")))
+    text = saved(page, place, "CSV").decode("utf-8-sig")
+    found = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [row["method"] for row in found] == names
+    times = [float(row["p50_ms"]) for row in found]
+    assert times == sorted(times, reverse=True)
+    gone = {"rank", "rank_interval", "tie_groups", "forward_passes", "backward_passes", "deletion_auc",
+            "deletion_auc_low", "deletion_auc_high", "deletion_auc_examples",
+            "examples", "scored", "truncated", "without_score"}  # fmt: skip
+    assert set(whole[0]) - set(found[0]) == gone
+    by_name = {row["method"]: row for row in whole}
+    assert all(by_name[row["method"]][field] == value for row in found for field, value in row.items())
+
+    data = json.loads(saved(page, place, "JSON"))
+    assert [row["method"] for row in data["rows"]] == names
+    assert "deletion_auc" not in {column["key"] for column in data["columns"]}
+    assert not gone & {name for row in data["rows"] for name in (*row, *row["figures"], *row["cost"])} - {"examples"}
+    tex = saved(page, place, "LaTeX").decode()
+    assert "Rank & " not in tex
+    lines = [line for line in tex.splitlines() if r" \\" in line]
+    assert [line.split(" & ")[0].replace(r"\_", "_") for line in lines[1:]] == names
+    assert len({line.count(" & ") for line in lines}) == 1
+
+
+def test_hostile_names_are_text_in_what_is_shown(page: Any, site: Path) -> None:
+    page.goto((site / "index.html").as_uri() + "#q=%3Dcmd")
+    place = section(page)
+    assert place.locator("tr[data-row]").count() == 1
+    (row,) = csv.DictReader(io.StringIO(saved(page, place, "CSV").decode("utf-8-sig"), newline=""))
+    assert row["method"] == "'" + HOSTILE.replace("\u202e", "⟨U+202E⟩")
+    tex = saved(page, place, "LaTeX").decode()
+    assert r"\textbackslash{}input\{x\}\%" in tex
+    assert r"\input" not in tex
 
 
 def test_many_results_have_lines_that_filter_and_sort(page: Any, short: Path) -> None:
