@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import cProfile
 import pstats
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -25,6 +26,8 @@ from whybench.bench.store import ResultStore
 from whybench.leaderboard.site import build_site
 from whybench.tests.leaderboard.factory import METHODS, Made, digest, make
 
+# bytes of the overview with its scripts, styles and images
+MOST_WEIGHT = 1_500_000
 REFERENCES: tuple[dict[str, Any], ...] = (
     {"method": "chance", "family": "reference", "bound": "floor", "quality": 0.0, "parameters": {"seed": 0}},
     *(
@@ -94,6 +97,10 @@ def main() -> None:
     profile.disable()
     took, cpu = time.perf_counter() - began, time.process_time() - used
     print(f"{len(results):,} cells: read in {read:.1f} s, built in {took:.1f} s in all, {cpu:.1f} s of processor time")
+    page = index.read_text(encoding="utf-8")
+    loaded = set(re.findall(r'(?:src|rel="stylesheet" href)="([^"]+)"', page))
+    weight = index.stat().st_size + sum((index.parent / path).stat().st_size for path in loaded)
+    print(f"the overview weighs {weight / 1e6:.2f} MB with all that it loads, of at most {MOST_WEIGHT / 1e6:.2f} MB")
     sizes: dict[str, list[int]] = {}
     for path in sorted(index.parent.rglob("*")):
         if path.is_file():

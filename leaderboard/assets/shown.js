@@ -56,7 +56,9 @@
     for (const [kind, said] of [["csv", "CSV"], ["json", "JSON"], ["tex", "LaTeX"]]) {
       const button = Object.assign(document.createElement("button"), { type: "button", textContent: said });
       button.setAttribute("aria-label", `${said} of the rows and columns of this table that are shown`);
-      button.addEventListener("click", () => save(board, place, kind));
+      button.addEventListener("click", () => save(board, place, kind).catch(() => {
+        document.getElementById("said").textContent = "The table's data cannot be loaded.";
+      }));
       span.append(button, kind === "tex" ? "" : " ");
     }
     place.append(span);

@@ -12,6 +12,8 @@ const boards = (function view() {
   }
   const chosen = (name) => (fields[name] ? fields[name].value : "");
   const said = document.getElementById("said");
+  const chooser = document.getElementById("chooser");
+  const columns = document.getElementById("columns");
   const sections = [...document.querySelectorAll("section.task")];
   // methods on boards, and lines that lead to boards, which no choice of methods leaves out
   const rows = [...document.querySelectorAll("[data-row], [data-line]")].map((row) => {
@@ -133,16 +135,16 @@ const boards = (function view() {
         groups.get(group).set(head.dataset.key, (title + model).slice(0, 60));
       });
     }
-    for (const [group, columns] of groups) {
+    for (const [group, keys] of groups) {
       const set = document.createElement("fieldset");
       set.append(Object.assign(document.createElement("legend"), { textContent: group }));
-      for (const [key, title] of columns) {
+      for (const [key, title] of keys) {
         const label = document.createElement("label");
         const box = Object.assign(document.createElement("input"), { type: "checkbox", value: key, checked: true });
         label.append(box, ` ${title}`);
         set.append(label);
       }
-      document.getElementById("columns").append(set);
+      columns.append(set);
     }
   }
 
@@ -177,7 +179,12 @@ const boards = (function view() {
   form.addEventListener("reset", (event) => { event.preventDefault(); reset(); });
   document.getElementById("copy").addEventListener("click", copy);
   document.getElementById("clear").addEventListener("click", reset);
-  const chooser = document.getElementById("chooser");
+  // it hangs from its button, and not over the edge of the page
+  chooser.addEventListener("toggle", () => {
+    columns.style.left = "";
+    const over = columns.getBoundingClientRect().right + 16 - document.documentElement.clientWidth;
+    if (over > 0) columns.style.left = `${-over}px`;
+  });
   chooser.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !chooser.open) return;
     chooser.open = false;

@@ -14,7 +14,7 @@ from whybench.bench.store import ResultStore
 from whybench.leaderboard.site import build_site
 from whybench.tests.leaderboard.causal_factory import causal_suite
 from whybench.tests.leaderboard.factory import Made, make, suite
-from whybench.tests.leaderboard.test_browser import page
+from whybench.tests.leaderboard.test_browser import CONTRAST, page
 from whybench.tests.leaderboard.test_skills import references
 
 __all__ = ["page"]
@@ -212,10 +212,40 @@ def test_many_results_have_lines_that_filter_and_sort(page: Any, short: Path) ->
     assert page.url.endswith("sort=methods.asc")
     counts = [int(text) for text in page.locator("#boards tr[data-line] td:nth-child(6)").all_inner_texts()]
     assert counts == sorted(counts)
-    lines.first.get_by_role("link").first.click()
+    page.locator("tr[data-line][data-task=majority] a").first.click()
     page.wait_for_load_state()
     assert "/boards/" in page.url
-    assert page.locator("tr[data-row]:visible").count() > 0
+    stem = page.locator(".downloads").get_attribute("data-name")
+    assert saved(page, page.locator("main"), "CSV") == (short / f"data/{stem}.csv").read_bytes()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_pages_of_many_results_fit_the_screen_and_can_be_read(
+    browser: Any, short: Path, width: int, scheme: str
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    opened = context.new_page()
+    for path in (short / "index.html", *(short / "boards").iterdir()):
+        opened.goto(path.as_uri())
+        opened.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        # what is said of an opened part comes a moment later
+        opened.wait_for_timeout(50)
+        assert opened.evaluate("document.documentElement.scrollWidth") <= width
+        assert not opened.evaluate(CONTRAST)
+    context.close()
+
+
+def test_many_results_can_be_read_without_javascript(browser: Any, short: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    opened = context.new_page()
+    opened.goto((short / "index.html").as_uri())
+    assert opened.locator("#skill tr[data-row]:visible").count() > 8
+    opened.locator("tr[data-line] a").first.click()
+    opened.wait_for_load_state()
+    assert opened.locator("tr[data-row]:visible").count() > 8
+    assert not opened.locator("#controls").is_visible()
+    context.close()
 
 
 def test_a_row_leads_to_its_file_by_keyboard(page: Any, site: Path) -> None:
