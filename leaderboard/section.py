@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from whybench.bench.schema import Result
 from whybench.leaderboard.attention_page import leading
 from whybench.leaderboard.boards import Board
 from whybench.leaderboard.curve_plot import Plot
+from whybench.leaderboard.pairs import Contenders, contenders
 from whybench.leaderboard.sources import Source
 from whybench.leaderboard.tables import Row, Table
 
@@ -35,10 +37,15 @@ class Section:
         """Its results."""
         return self.table.board
 
+    @cached_property
+    def contenders(self) -> Contenders | None:
+        """Its methods that can be compared; None where there are fewer than two."""
+        return contenders(self.table)
+
     @property
     def versus(self) -> str | None:
-        """Page of its methods head to head, from the site's root; None where fewer than two are ranked."""
-        return f"versus/{self.anchor}.html" if self.table.ranked_by else None
+        """Page of these head to head, from the site's root; None likewise."""
+        return f"versus/{self.anchor}.html" if self.contenders else None
 
     @property
     def overview(self) -> Table:

@@ -17,9 +17,11 @@ from whybench.leaderboard.command import command
 from whybench.leaderboard.curve_plot import Plot
 from whybench.leaderboard.downloads import board_files, skill_files
 from whybench.leaderboard.formatting import Slugs
+from whybench.leaderboard.head_to_head import Duels, head_to_head
 from whybench.leaderboard.history_page import Histories, histories
 from whybench.leaderboard.library import datatables
 from whybench.leaderboard.overview import choices, is_too_large
+from whybench.leaderboard.pairs import affordable
 from whybench.leaderboard.publish import check, publish
 from whybench.leaderboard.robustness import robustness
 from whybench.leaderboard.section import Entry, Section
@@ -36,6 +38,7 @@ ATTENTION = "attention.html"
 TRUST = "truth.html"
 TRADE_OFF = "tradeoff.html"
 HISTORY = "history.html"
+HEAD_TO_HEAD = "versus.html"
 
 # a worker starts in a second or two: a site of fewer cells is built before it has
 CELLS_PER_WORKER = 200
@@ -107,6 +110,7 @@ class _Pages:
             href = ATTENTION if causal else f"tasks/{tasks.of(task.name)}.html"
             self._sections.append(Section(readable(view) if causal else view, anchor, task.name, href, causal))
         usual = [(section.anchor, section.table) for section in self._sections if not section.causal]
+        self._contenders = affordable({s.anchor: s.contenders for s in self._sections if s.contenders})
         self._tradeoffs = trade_offs(usual, self._skills)
         self._histories = histories(results, earlier, self._anchors())
         self._shell = Shell(
@@ -115,7 +119,7 @@ class _Pages:
                 "attention": ATTENTION if len(usual) < len(self._sections) else None,
                 "trust": TRUST if self._truth else None,
                 "tradeoff": TRADE_OFF if self._tradeoffs else None,
-                "head_to_head": next((section.versus for section in self._sections if section.versus), None),
+                "head_to_head": HEAD_TO_HEAD if self._contenders else None,
                 "history": HISTORY if self._histories else None,
             },
             tuple(dict.fromkeys((s.task, s.task_href) for s in self._sections if not s.causal)),
@@ -127,9 +131,13 @@ class _Pages:
         files |= {f"assets/{name}": content for name, content in charts.scripts().items()}
         files["assets/datatables.js"] = datatables()
         plots: dict[str, Plot] = {}
+        duels: list[Duels] = []
         for made in self._apply(task_pages, self._jobs()):
             files |= made.files
             plots |= made.plots
+            duels += made.duels
+        if duels:
+            files[HEAD_TO_HEAD] = self._shell.page("head_to_head.html", "", v=head_to_head(duels, self._skills))
         return files | self._overview() | self._questions() | self._data() | self._method_pages(plots)
 
     def _overview(self) -> dict[str, bytes]:
@@ -210,7 +218,8 @@ class _Pages:
         ]
         for href, sections in by_page.items():
             others = {s.anchor: [where for one, where in compared if one is not s] for s in sections}
-            yield TaskJob(self._shell, href, tuple(sections), self._robustness, others)
+            known = {s.anchor: self._contenders[s.anchor] for s in sections if s.anchor in self._contenders}
+            yield TaskJob(self._shell, href, tuple(sections), self._robustness, known, others)
 
     def _method_pages(self, plots: dict[str, Plot]) -> dict[str, bytes]:
         """A page for every method, and copies of the files that its rows were read from."""

@@ -13,11 +13,13 @@ from whybench.leaderboard.cards import about_data
 from whybench.leaderboard.columns import forget
 from whybench.leaderboard.curve_plot import MeanCurves, Plot, plot
 from whybench.leaderboard.example_page import MOST_HEATS, ExamplePage, example_pages
+from whybench.leaderboard.head_to_head import Duels, duels
 from whybench.leaderboard.heatmap import ExampleViews, examples
+from whybench.leaderboard.pairs import Contenders, pairs
 from whybench.leaderboard.robustness import Robustness
 from whybench.leaderboard.section import Section
 from whybench.leaderboard.shell import Shell
-from whybench.leaderboard.versus_page import versus
+from whybench.leaderboard.versus_page import script, versus
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,12 @@ class TaskPages:
     Attributes:
         files: Contents by path within the site.
         plots: Mean curves of its cells, for the pages of the methods.
+        duels: Its boards' pairs of methods, for the page over all tasks.
     """
 
     files: dict[str, bytes]
     plots: dict[str, Plot]
+    duels: list[Duels]
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class TaskJob:
         href: The task's page, from the site's root.
         sections: Its boards of faithfulness.
         robustness: How far orders hold under other removals, of any boards.
+        contenders: Per board who is compared; none where fewer than two can be.
         others: Per board name, detail and address of the head to head of the others.
     """
 
@@ -49,6 +54,7 @@ class TaskJob:
     href: str
     sections: tuple[Section, ...]
     robustness: Sequence[Robustness]
+    contenders: Mapping[str, Contenders]
     others: Mapping[str, Sequence[tuple[str, str, str]]]
 
 
@@ -60,13 +66,16 @@ def task_pages(job: TaskJob) -> TaskPages:
     """
     files: dict[str, bytes] = {}
     plots: dict[str, Plot] = {}
+    found: list[Duels] = []
     shown, data = [], {}
     for section in job.sections:
         chosen = examples(section.table)
         pages = example_pages(section.anchor, chosen)
         shown.append((section, chosen, pages))
         data[section.anchor] = about_data(section.board, job.robustness)
-        files |= _examples(job, section, chosen, pages) | _versus(job, section, pages)
+        files |= _examples(job, section, chosen, pages)
+        if section.anchor in job.contenders:
+            found.append(_versus(job, section, pages, files))
         plots |= _plots(section)
         # this board's tables have been read for the last time
         for stored in section.board:
@@ -81,7 +90,7 @@ def task_pages(job: TaskJob) -> TaskPages:
         most=MOST_HEATS,
         data=data,
     )
-    return TaskPages(files, plots)
+    return TaskPages(files, plots, found)
 
 
 def _examples(job: TaskJob, section: Section, chosen: ExampleViews, pages: Sequence[ExamplePage]) -> dict[str, bytes]:
@@ -90,12 +99,15 @@ def _examples(job: TaskJob, section: Section, chosen: ExampleViews, pages: Seque
     }
 
 
-def _versus(job: TaskJob, section: Section, pages: Sequence[ExamplePage]) -> dict[str, bytes]:
-    found = versus(section.anchor, section.table, {page.view.id: page.href for page in pages})
-    if found is None or section.versus is None:
-        return {}
+def _versus(job: TaskJob, section: Section, pages: Sequence[ExamplePage], files: dict[str, bytes]) -> Duels:
+    """Add a board's page of pairs, and a script for each of its other figures."""
+    known, href = job.contenders[section.anchor], f"versus/{section.anchor}"
+    found = [one for column in known.columns if (one := pairs(known, column))]
+    shown = versus(section.anchor, found, {page.view.id: page.href for page in pages})
     others = job.others[section.anchor]
-    return {section.versus: job.shell.page("versus.html", "../", v=found, section=section, others=others)}
+    files[f"{href}.html"] = job.shell.page("versus.html", "../", v=shown, section=section, others=others)
+    files |= {f"{href}/{key}.js": script(figure) for key, figure in shown.figures.items()}
+    return duels(section.board, f"{href}.html", found)
 
 
 def _plots(section: Section) -> dict[str, Plot]:
