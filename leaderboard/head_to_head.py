@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
-from urllib.parse import urlencode
 
 import numpy as np
 
@@ -85,8 +84,8 @@ class HeadToHead:
         ranked: How many are ranked on at least one board.
         columns: The figures; the page opens with the first one.
         boards: The boards.
-        lines: Per board the two that the page opens with, which are the first two; None where it lacks one of them.
-        pair: The address of the two, as the hash of a board's page.
+        lines: Per board the two that the page opens with; None where it lacks one of them.
+        first, second: These two.
         unit: What the boards are called: tasks, or tables where a task has several.
         skill: What overall skill says about the two; empty where it is not known.
         data: All of that for a reader's choice, as JSON.
@@ -99,10 +98,14 @@ class HeadToHead:
     lines: tuple[Line | None, ...]
     first: str
     second: str
-    pair: str
     unit: str
     skill: str
     data: dict[str, Any]
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """Per method what must be said about it wherever it is shown, where there is something."""
+        return {n: note for one in self.boards for n, note in one.board.notes.items() if n in self.methods}
 
     @property
     def tally(self) -> tuple[int, int, int]:
@@ -166,7 +169,6 @@ def head_to_head(boards: Sequence[Duels], skills: Skills | None) -> HeadToHead:
         lines=lines(boards, leading, first, second),
         first=first,
         second=second,
-        pair=urlencode({"a": visible(first), "b": visible(second)}),
         unit="tables" if several else "tasks",
         skill=_skill(known[first].overall.text, known[second].overall.text, second in tied[first])
         if first in known and second in known

@@ -66,6 +66,7 @@
     if (skills.every(Boolean)) {
       say("skill", `${skills[0][0]} against ${skills[1][0]}, ${skills[0][1].includes(b) ? "no" : "a"} significant difference`);
     }
+    for (const note of document.querySelectorAll("[data-note]")) note.hidden = ![a, b].includes(Number(note.dataset.note));
     const without = data.boards.filter((_, place) => !found[place]).map((board) => board.title);
     missing.hidden = !without.length;
     missing.firstElementChild.replaceChildren(...without.flatMap((text, place) => {
@@ -75,12 +76,17 @@
     }));
   }
 
+  const two = () => ({ a: data.methods[first.value], b: data.methods[second.value] });
+
+  // the same two on the page of a board, with their figure: it may open with another one
+  function link() {
+    const state = new URLSearchParams({ ...two(), figure: figure.value }).toString();
+    for (const leads of document.querySelectorAll("a[data-pair]")) leads.hash = state;
+  }
+
   function write() {
-    const two = { a: data.methods[first.value], b: data.methods[second.value] };
-    const state = new URLSearchParams(figure.selectedIndex ? { ...two, figure: figure.value } : two).toString();
+    const state = new URLSearchParams(figure.selectedIndex ? { ...two(), figure: figure.value } : two());
     history.replaceState(null, "", `#${state}`);
-    // with its figure: a board's page may open with another one
-    for (const link of document.querySelectorAll("a[data-pair]")) link.hash = new URLSearchParams({ ...two, figure: figure.value });
   }
 
   let chosen = [first.value, second.value];
@@ -94,6 +100,7 @@
     figure.value = key;
     draw();
     write();
+    link();
   }
 
   function read() {
@@ -109,5 +116,7 @@
   }
   document.getElementById("swap").addEventListener("click", () => choose(second.value, first.value, figure.value));
   window.addEventListener("hashchange", read);
+  draw();
+  link();
   read();
 })();

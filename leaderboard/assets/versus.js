@@ -119,20 +119,23 @@
     if (chosen.value === figure.key) show();
   };
 
-  function write() {
-    const state = new URLSearchParams({ a: data.methods[first.value], b: data.methods[second.value] });
-    if (chosen.value !== data.key) state.set("figure", chosen.value);
-    history.replaceState(null, "", `#${state}`);
-    // the same two on another task
-    for (const link of document.querySelectorAll("a[data-pair]")) link.hash = state.toString();
+  function state() {
+    const said = new URLSearchParams({ a: data.methods[first.value], b: data.methods[second.value] });
+    if (chosen.value !== data.key) said.set("figure", chosen.value);
+    return said.toString();
+  }
+
+  // the same two on another task, and on all
+  function link() {
+    for (const leads of document.querySelectorAll("a[data-pair]")) leads.hash = state();
   }
 
   function read() {
-    const state = new URLSearchParams(location.hash.slice(1));
-    const a = data.methods.indexOf(state.get("a")), b = data.methods.indexOf(state.get("b"));
+    const said = new URLSearchParams(location.hash.slice(1));
+    const a = data.methods.indexOf(said.get("a")), b = data.methods.indexOf(said.get("b"));
     if (a < 0 || b < 0) return;
     const keys = [...chosen.options].map((option) => option.value);
-    choose(a, b, keys.includes(state.get("figure")) ? state.get("figure") : data.key);
+    choose(a, b, keys.includes(said.get("figure")) ? said.get("figure") : data.key);
   }
 
   function choose(a, b, key) {
@@ -140,7 +143,8 @@
     second.value = b;
     chosen.value = key;
     show();
-    write();
+    history.replaceState(null, "", `#${state()}`);
+    link();
   }
 
   document.getElementById("choose").hidden = false;
@@ -159,5 +163,6 @@
   }
   window.addEventListener("hashchange", read);
   draw();
+  link();
   read();
 })();

@@ -182,6 +182,19 @@ def test_one_ranked_method_is_compared_with_the_references(store: ResultStore, t
     assert page.one("b", data_said="difference").text == signed(x.mean() - y.mean())
 
 
+def test_two_without_a_common_example_are_not_compared(store: ResultStore, tmp_path: Path) -> None:
+    make(store, Made(method="early", failed={2: "no", 3: "no"}, examples=4))
+    make(store, Made(method="late", failed={0: "no", 1: "no"}, examples=4))
+    page = built(store, tmp_path)
+    assert "no example in common" in page.one("p", id="said").text
+    assert page.one("path", id="points").attributes["d"] == ""
+    data = data_of(page)
+    assert (data["ranked"], data["pairs"]["p"]) == (0, [None])
+    every = parse(tmp_path / "site/versus.html")
+    assert "xor_cues with xor_cues" in every.one("p", id="missing").text
+    assert " on 0 of 0 tasks" in " ".join(every.one("p", id="said").text.split())
+
+
 def test_identical_scores_are_no_difference(store: ResultStore, tmp_path: Path) -> None:
     """Also where no score varies at all."""
     for name in ("a", "b", "c"):
