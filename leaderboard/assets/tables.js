@@ -66,7 +66,7 @@ const enhance = (function tables() {
           const here = shown.filter((row) => own.has(row));
           body.replaceChildren(...(title ? [title] : []), ...here);
           body.hidden = !here.length;
-          if (title) title.cells[0].colSpan = Math.max(1, drawn.columns(":visible").count());
+          if (title) title.cells[0].colSpan = [...table.tHead.rows].at(-1).cells.length;
         }
       },
     });
@@ -82,8 +82,12 @@ const enhance = (function tables() {
   };
 })();
 
-for (const table of document.querySelectorAll("table[data-sorts]")) {
-  const closed = table.closest("details:not([open])");
-  if (closed) closed.addEventListener("toggle", () => enhance(table), { once: true });
-  else enhance(table);
-}
+// tables that no form asks anything of are enhanced when they come into view: a page can have very many
+const seen = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (!isIntersecting) continue;
+    seen.unobserve(target);
+    enhance(target);
+  }
+}, { rootMargin: "400px" });
+for (const table of document.querySelectorAll("table[data-sorts]")) seen.observe(table);

@@ -100,8 +100,9 @@ def test_the_order_is_that_of_datatables_and_nothing_else_of_it_is_in_sight(page
 def test_tables_of_other_pages_are_sorted_too(page: Any, site: Path, path: str, table: str, column: int) -> None:
     page.goto((site / path).as_uri())
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-    page.wait_for_function("document.querySelectorAll('details.provenance table:not(.dataTable)').length === 0")
     found = page.locator(table)
+    found.scroll_into_view_if_needed()
+    page.locator(f"{table} >> css=button").first.wait_for()
     head = found.locator("thead tr").last.locator("th").nth(column)
 
     def shown() -> list[str]:
@@ -125,6 +126,8 @@ def test_tables_of_other_pages_are_sorted_too(page: Any, site: Path, path: str, 
 def test_groups_of_rows_stay_together(page: Any, site: Path) -> None:
     page.goto((site / "attention.html").as_uri())
     table = page.locator("table.figures").first
+    table.scroll_into_view_if_needed()
+    table.locator("th button").first.wait_for()
     bodies = "all => all.map(body => [...body.rows].map(row => row.cells[0].textContent))"
     before = table.locator("tbody").evaluate_all(bodies)
     assert len(before) > 1
