@@ -83,8 +83,11 @@ def _keep(known: dict[tuple[object, ...], Version], key: tuple[object, ...], ver
 
 
 def _identity(stored: StoredResult) -> str:
-    # the mean over some seeds is no version of that over others
-    return "\n".join(identity(one.result.spec) for one in getattr(stored, "cells", ()) or (stored,))
+    # what somebody submitted is no version of what is somebody else's
+    whose = "" if stored.standing is None else f"submitted by {stored.about.get('authors')}"
+    # nor is the mean over some seeds one of that over others
+    cells = getattr(stored, "cells", ()) or (stored,)
+    return "\n".join([whose, *(identity(one.result.spec) for one in cells)])
 
 
 def _made(result: Result, by_cell: dict[str, Result]) -> str:

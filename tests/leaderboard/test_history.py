@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from whybench.bench.cli import app
+from whybench.bench.errors import CorruptResultError, StoreError
 from whybench.bench.paired import score_intervals, students_halves
 from whybench.bench.store import ResultStore, StoredResult
 from whybench.bench.thresholds import read_thresholds
@@ -17,6 +20,7 @@ from whybench.leaderboard.history_page import Histories, History, histories
 from whybench.leaderboard.steps import Track
 from whybench.leaderboard.versions import versions
 from whybench.tests.leaderboard.factory import Made, digest, make
+from whybench.tests.leaderboard.page import parse
 
 Folder = Callable[..., ResultStore]
 
@@ -252,6 +256,17 @@ def test_the_mean_over_seeds_is_compared_with_one_over_the_same_seeds(tmp_path: 
     assert found(fewer, first) == []
 
 
+def test_what_was_submitted_is_a_version_of_the_same_authors_alone(folder: Folder) -> None:
+    (own,), (first,), (second,) = (folder(str(day), day).read_all() for day in (1, 2, 3))
+
+    def submitted(stored: StoredResult, authors: str) -> StoredResult:
+        return replace(stored, standing="self-reported", about={"authors": authors})
+
+    assert versions([submitted(first, "A")], [[own]]) == []
+    assert versions([submitted(second, "A")], [[submitted(first, "B")]]) == []
+    assert len(versions([submitted(second, "A")], [[submitted(first, "A")]])) == 1
+
+
 def test_a_large_change_on_a_handful_of_examples_is_no_step(store: ResultStore) -> None:
     version(store, 1, "a", quality=3.0, examples=3)
     version(store, 2, "b", quality=0.1, examples=3)
@@ -261,3 +276,44 @@ def test_a_large_change_on_a_handful_of_examples_is_no_step(store: ResultStore) 
     assert second is not None
     assert abs(first.value - second.value) > 0.1
     assert not marked(history)
+
+
+def test_the_command_reads_earlier_folders_and_serves_them(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, older, new = folder("old", 2), folder("older", 1), folder("new", 3, quality=0.1)
+    site = tmp_path / "site"
+    given = ["leaderboard", "--results", new.root, "--site", site, "--earlier", old.root, "--earlier", older.root]
+    words = [str(word) for word in given]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    page = parse(site / "history.html")
+    assert len(page.all("tr", data_made=None)) == 3
+    # a board has the rows of --results alone
+    assert len(parse(site / "index.html").one("table", class_="board").all("tr", data_row=None)) == 1
+
+    served: list[tuple[Path, ...]] = []
+
+    def serve(build: Callable[[], Path], watched: list[Path], *_: object) -> None:
+        served.append(tuple(watched))
+        (site / "history.html").unlink()
+        build()
+
+    monkeypatch.setattr("whybench.leaderboard.serve.serve", serve)
+    done = CliRunner().invoke(app, [*words, "--serve"])
+    assert done.exit_code == 0, done.output
+    assert served == [(new.root, old.root, older.root)]
+    assert (site / "history.html").is_file()
+
+
+def test_the_command_names_an_earlier_folder_that_is_not_there_or_is_damaged(folder: Folder, tmp_path: Path) -> None:
+    new, old = folder("new", 2), folder("old", 1)
+    words = ["leaderboard", "--results", str(new.root), "--site", str(tmp_path / "site"), "--earlier"]
+    done = CliRunner().invoke(app, [*words, str(tmp_path / "nothing")])
+    assert isinstance(done.exception, StoreError)
+    assert "nothing" in str(done.exception)
+    next(old.cells.iterdir()).joinpath("result.json").write_text("{}")
+    done = CliRunner().invoke(app, [*words, str(old.root)])
+    assert isinstance(done.exception, CorruptResultError)
+    assert str(old.root) in str(done.exception)
+    assert not (tmp_path / "site").exists()
