@@ -10,6 +10,7 @@ from whybench.leaderboard.attention_page import leading
 from whybench.leaderboard.boards import Board
 from whybench.leaderboard.curve_plot import Plot
 from whybench.leaderboard.pairs import Contenders, contenders
+from whybench.leaderboard.published import LeftOut, left_out
 from whybench.leaderboard.sources import Source
 from whybench.leaderboard.tables import Row, Table
 
@@ -46,6 +47,11 @@ class Section:
     def versus(self) -> str | None:
         """Page of these head to head, from the site's root; None likewise."""
         return f"versus/{self.anchor}.html" if self.contenders else None
+
+    @property
+    def lacking(self) -> LeftOut | None:
+        """What its published copies leave out; None where they leave out nothing."""
+        return left_out([row.stored for row in self.table.rows])
 
     @property
     def overview(self) -> Table:
