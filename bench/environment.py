@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 import transformers
 
+import whybench
 from whybench.bench.schema import Environment
 
 PACKAGES = ("captum", "datasets", "evaluate", "numpy", "wandb")
@@ -22,7 +23,7 @@ def environment(device: torch.device) -> Environment:
     on_gpu = device.type == "cuda"
     return Environment(
         whybench=importlib.metadata.version("whybench"),
-        commit=commit_of(Path(__file__).resolve().parents[1]),
+        commit=commit_of(Path(whybench.__file__).parent),
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
         torch=torch.__version__,
@@ -47,7 +48,10 @@ def commit_of(folder: Path) -> str | None:
     """
     if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
         return None
-    commit, changes = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain", "--", ".")
+    # in a checkout the package's folders are links to those beside it
+    sources = sorted({str(path.resolve()) for path in (folder, *folder.iterdir()) if path.is_dir()})
+    commit = _git(folder, "rev-parse", "HEAD")
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *sources)
     return None if commit is None else f"{commit}+changed" if changes else commit
 
 

@@ -5,8 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
-from whybench.bench.environment import commit_of
+import whybench
+from whybench.bench.environment import commit_of, environment
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not there")
 
@@ -39,6 +41,26 @@ def test_changed_sources_are_said_to_be_changed_and_changes_elsewhere_are_not(pa
     assert commit_of.__wrapped__(package) == git(package, "rev-parse", "HEAD")
     (package / "__init__.py").write_text("changed = True\n")
     assert commit_of.__wrapped__(package) == git(package, "rev-parse", "HEAD") + "+changed"
+
+
+def test_sources_that_the_package_has_as_links_count(package: Path) -> None:
+    (package.parent / "bench").mkdir()
+    (package.parent / "bench" / "x.py").write_text("")
+    (package / "bench").symlink_to("../bench")
+    git(package, "add", "..")
+    git(package, "commit", "--quiet", "-m", "second")
+    assert commit_of.__wrapped__(package) == git(package, "rev-parse", "HEAD")
+    (package / "bench" / "x.py").write_text("changed = True")
+    assert commit_of.__wrapped__(package) == git(package, "rev-parse", "HEAD") + "+changed"
+
+
+def test_this_checkout_has_a_commit() -> None:
+    folder = Path(whybench.__file__).parent
+    if not (folder / ".." / ".git").exists():
+        pytest.skip("whybench is not run from a checkout")
+    found = environment(torch.device("cpu")).commit
+    assert found is not None
+    assert found.removesuffix("+changed") == git(folder, "rev-parse", "HEAD")
 
 
 def test_a_package_installed_within_somebody_elses_repository_has_no_commit(package: Path) -> None:

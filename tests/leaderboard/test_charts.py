@@ -33,7 +33,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = ResultStore(folder / "results")
     suite(store, examples=6)
     causal_suite(store, examples=6)
-    return build_site(store.read_all(), store.read_failures(), folder / "site").parent
+    before = ResultStore(folder / "before")
+    suite(before, examples=6, created="2026-01-01T00:00:00+00:00")
+    results, earlier = store.read_all(), [before.read_all()]
+    return build_site(results, store.read_failures(), folder / "site", earlier=earlier).parent
 
 
 def filled(part: Any, given: dict[str, Any]) -> Any:

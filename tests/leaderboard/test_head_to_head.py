@@ -42,7 +42,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ResultStore:
 
 @pytest.fixture(scope="module")
 def found(store: ResultStore) -> HeadToHead:
-    return head_to_head(every(store), skills(boards(store.read_all(), store.read_failures())))
+    return head_to_head(
+        every(store), skills([table(board) for board in boards(store.read_all(), store.read_failures())])
+    )
 
 
 def every(store: ResultStore) -> list[Duels]:
@@ -144,7 +146,7 @@ def test_who_is_not_ranked_says_so(found: HeadToHead) -> None:
 
 
 def test_the_page_opens_with_the_two_of_most_skill(store: ResultStore, found: HeadToHead) -> None:
-    table_of_skill = skills(boards(store.read_all(), store.read_failures()))
+    table_of_skill = skills([table(board) for board in boards(store.read_all(), store.read_failures())])
     assert table_of_skill is not None
     best = table_of_skill.rows[:2]
     assert (found.first, found.second) == (best[0].name, best[1].name) == found.methods[:2]
