@@ -11,7 +11,7 @@ from whybench.leaderboard.skills import Skills
 from whybench.leaderboard.tables import Table
 
 # cells of tables that a page may have: more of them, and it is slow to open, and larger than 1.5 MB with its scripts
-MOST_CELLS = 3_000
+MOST_CELLS = 4_000
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,13 @@ const enhance = (function tables() {
   }
 
   // heading and sorting are one button, as wide as the heading; beside a heading that is a link it is one of its own
-  function button(head, title) {
+  function button(head) {
     const made = document.createElement("button");
     made.type = "button";
-    if (head.querySelector("a")) {
+    const link = head.querySelector("a");
+    if (link) {
       made.append("↕");
-      made.setAttribute("aria-label", `Sort by ${title}`);
+      made.setAttribute("aria-label", `Sort by ${link.textContent}`);
     } else made.append(...head.childNodes);
     head.append(made);
     return made;
@@ -50,15 +51,13 @@ const enhance = (function tables() {
     const rows = bodies.flatMap((one) => one.rows);
     bodies[0].body.replaceChildren(...rows);
     const heads = [...[...table.tHead.rows].at(-1).cells];
-    const titles = heads.map((head) => (head.querySelector(".name") || head).textContent.replace(/\s+/g, " ").trim());
-    const buttons = heads.map((head, i) => button(head, titles[i]));
+    const buttons = heads.map(button);
     const api = new DataTable(table, {
       autoWidth: false, info: false, paging: false, orderClasses: false, titleRow: false, order: [],
       ordering: { indicators: false, handler: false },
       layout: { topStart: null, topEnd: null, bottomStart: null, bottomEnd: null },
       language: { emptyTable: "", zeroRecords: "" },
-      columns: heads.map((head, i) => (
-        { type: "shown", orderDataType: "shown", ariaTitle: titles[i], searchable: false })),
+      columns: heads.map(() => ({ type: "shown", orderDataType: "shown", searchable: false })),
       drawCallback() {
         const drawn = this.api();
         const shown = drawn.rows({ search: "applied" }).nodes().toArray();
