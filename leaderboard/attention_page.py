@@ -6,7 +6,6 @@ which are controls.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -21,7 +20,7 @@ from whybench.bench.errors import CorruptResultError
 from whybench.bench.schema import Figure
 from whybench.bench.store import StoredResult
 from whybench.leaderboard.boards import Board
-from whybench.leaderboard.command import command
+from whybench.leaderboard.command import command, merged
 from whybench.leaderboard.dot_plot import DotPlot, dot_plot
 from whybench.leaderboard.formatting import measured, measured_interval
 from whybench.leaderboard.published import LeftOut, left_out
@@ -238,7 +237,9 @@ def attention_task(board: Board, anchor: str) -> AttentionTask:
             ("gradient", "leave-one-out"),
             ends=(-0.2, 1.0),
         ),
-        specimen=specimen([(_drawn_name(board, one), one) for method in MAPPED for one in by_method.get(method, ())]),
+        specimen=specimen(
+            [(_short(_drawn_name(board, one)), one) for method in MAPPED for one in by_method.get(method, ())]
+        ),
         missing=tuple(name for name in (*SAME_OUTPUT, *CONTROLS) if name not in present),
         commands=merged([command(stored.result) for stored in (*rows, *board.failures)]),
         lacking=left_out(rows),
@@ -265,24 +266,8 @@ def context(tasks: Sequence[AttentionTask]) -> Context | None:
         if rows:
             kinds.append((title, tuple(rows)))
     names = tuple(CONTROLS[name] for name in controls)
-    drawn = [(_short(name), kept) for name, kept in lines]
-    plot = dot_plot("Share of decisions that stay", "Task", drawn, names, (0.0, 1.0))
+    plot = dot_plot("Share of decisions that stay", "Task", lines, names, (0.0, 1.0))
     return Context(tuple(kinds), names, _ordered(figures) * len(controls), plot)
-
-
-def merged(commands: Sequence[str]) -> tuple[str, ...]:
-    """Commands that differ in nothing but their one ``--method``, as one command with all of these."""
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for line in commands:
-        words = shlex.split(line)
-        at = words.index("--method")
-        groups.setdefault((*words[:at], "\0", *words[at + 2 :]), []).append(words[at + 1])
-    lines = []
-    for rest, methods in groups.items():
-        at = rest.index("\0")
-        chosen = [word for method in dict.fromkeys(methods) for word in ("--method", method)]
-        lines.append(shlex.join([*rest[:at], *chosen, *rest[at + 1 :]]))
-    return tuple(lines)
 
 
 def _has_pairs(stored: StoredResult) -> bool:
@@ -368,9 +353,9 @@ def _dots(
 
 
 def _drawn_name(board: Board, stored: StoredResult) -> str:
-    """A known method's short name where its row has no parameters to tell; else the row's, cut."""
+    """A known method's short name where its row has no parameters to tell; else the row's."""
     method, name = stored.result.spec.method.name, board.names[stored.result.cell]
-    return (SAME_OUTPUT | CONTROLS).get(method, _short(name)) if name == method else _short(name)
+    return (SAME_OUTPUT | CONTROLS).get(method, name) if name == method else name
 
 
 def _short(name: str) -> str:

@@ -146,8 +146,9 @@ def versus() -> dict[str, Any]:
 def dots(*, log: bool = False) -> dict[str, Any]:
     """Figures with their intervals, a line for each row, and in it a mark for each series.
 
-    Data ``marks``: ``row``, ``series``, ``mean``, ``low``, ``high``, and ``said``, the three as text. Given ``of``,
-    what a row is, all ``series``, ``height``, and ``ends``, which the axis reaches.
+    Data ``marks``: ``at``, the number of the row from 0, ``series``, ``mean``, ``low``, ``high``, and ``said``, the
+    three as text. Given ``of``, what a row is, ``names`` of the rows, all ``series``, ``height``, and ``ends``, which
+    the axis reaches.
 
     Args:
         log: Whether the axis is logarithmic, with a place for 0. Then the three are places from 0 to 1, and given are
@@ -161,18 +162,21 @@ def dots(*, log: bool = False) -> dict[str, Any]:
     else:
         given = [alt.param(name="ends", value="@ends")]
         x = x.scale(domain=alt.ExprRef("ends"), nice=True, zero=False).axis(tickCount=6, format=".4~g")
-    given.append(alt.param(name="series", value="@series"))
+    given += [alt.param(name=name, value=f"@{name}") for name in ("series", "names")]
     series = alt.ExprRef("series")
     colour = alt.Color("series:N", scale=alt.Scale(domain=series, range=[INSERTION, DELETION, MUTED]))
     shape = alt.Shape("series:N", scale=alt.Scale(domain=series, range=["circle", "square", "diamond"]))
-    y = alt.Y("row:N", sort=None, title=None).axis(labelColor=INK, labelFontSize=12, labelLimit=210)
+    # two rows may have the same name
+    y = alt.Y("at:O", title=None)
+    y = y.axis(labelExpr="names[datum.value]", labelColor=INK, labelFontSize=12, labelLimit=210)
     offset = alt.YOffset("series:N").scale(domain=series, paddingInner=0, paddingOuter=0.5)
     tooltip = [
         alt.Tooltip("row:N", title="@of"),
         alt.Tooltip("series:N", title="Figure"),
         alt.Tooltip("said:N", title="Mean (95 % interval)"),
     ]
-    base = alt.Chart(alt.NamedData("marks")).encode(y, offset, colour, tooltip=tooltip)
+    base = alt.Chart(alt.NamedData("marks")).transform_calculate(row="names[datum.at]")
+    base = base.encode(y, offset, colour, tooltip=tooltip)
     return styled(
         alt.layer(
             base.mark_rule(strokeWidth=2, strokeCap="round", clip=True).encode(x, alt.X2("high:Q")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from whybench.bench.metrics import metrics_named
 from whybench.bench.schema import Result
@@ -47,3 +48,18 @@ def _method(result: Result) -> str:
         if f"{name}={value}" in result.label.removeprefix(result.spec.method.name)
     ]
     return f"{result.spec.method.name}:{','.join(changed)}" if changed else result.spec.method.name
+
+
+def merged(commands: Sequence[str]) -> tuple[str, ...]:
+    """Commands that differ in nothing but their one ``--method``, as one command with all of these."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for line in commands:
+        words = shlex.split(line)
+        at = words.index("--method")
+        groups.setdefault((*words[:at], "\0", *words[at + 2 :]), []).append(words[at + 1])
+    lines = []
+    for rest, methods in groups.items():
+        at = rest.index("\0")
+        chosen = [word for method in dict.fromkeys(methods) for word in ("--method", method)]
+        lines.append(shlex.join([*rest[:at], *chosen, *rest[at + 1 :]]))
+    return tuple(lines)

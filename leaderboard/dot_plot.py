@@ -63,33 +63,36 @@ def dot_plot(
     """
     rows = [(visible(name), figures) for name, figures in rows if any(figures)]
     found = [
-        (name, place, figure) for name, figures in rows for place, figure in enumerate(figures) if figure is not None
+        (at, series[place], figure)
+        for at, (_, figures) in enumerate(rows)
+        for place, figure in enumerate(figures)
+        if figure is not None
     ]
     if not found:
         return None
-    given: dict[str, Any] = {"of": of, "series": list(series), "height": ROW * len(rows)}
+    given: dict[str, Any] = {"of": of, "names": [name for name, _ in rows], "series": list(series)}
+    given["height"] = ROW * len(rows)
     means, lows, highs = ([getattr(figure, end) for *_, figure in found] for end in ("mean", "low", "high"))
     if scale == "log":
         # not the lower ends: an interval may reach down to 0 or to a rounding error, and is cut at the axis' start
-        axis = logarithmic([*means, *highs], 0.0, 1.0)
+        axis = logarithmic([*means, *highs])
         means, lows, highs = (list(map(axis.place, values)) for values in (means, lows, highs))
-        ticks = [(text, round(place, 6)) for text, place in axis.ticks]
-        given |= {"ticks": [place for _, place in ticks], "labels": [text for text, _ in ticks]}
+        given |= {"ticks": [place for _, place in axis.ticks], "labels": [text for text, _ in axis.ticks]}
     else:
         reached = (*lows, *highs, *(ends or ()))
         given["ends"] = rounded([min(reached), max(reached)])
     said = [f"{measured(figure.mean)} ({measured(figure.low)} to {measured(figure.high)})" for *_, figure in found]
     marks = {
-        "row": [name for name, *_ in found],
-        "series": [series[place] for _, place, _ in found],
+        "at": [at for at, *_ in found],
+        "series": [name for _, name, _ in found],
         "mean": rounded(means),
         "low": rounded(lows),
         "high": rounded(highs),
         "said": said,
     }
-    words = [
-        f"{name}: {', '.join(f'{series[p]} {text}' for (n, p, _), text in zip(found, said, strict=True) if n == name)}"
-        for name in dict.fromkeys(name for name, *_ in found)
-    ]
+    words: list[list[str]] = [[] for _ in rows]
+    for (at, name, _), text in zip(found, said, strict=True):
+        words[at].append(f"{name} {text}")
+    lines = "; ".join(f"{name}: {', '.join(texts)}" for (name, _), texts in zip(rows, words, strict=True))
     kind = "log-dots" if scale == "log" else "dots"
-    return DotPlot(title, Chart(kind, f"{title}. {'; '.join(words)}", {"marks": [marks]}, given))
+    return DotPlot(title, Chart(kind, f"{title}. {lines}", {"marks": [marks]}, given))

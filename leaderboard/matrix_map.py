@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from whybench.leaderboard.axis import thinned
 from whybench.leaderboard.formatting import measured, visible
 
 # lower ends of the classes of |entry|; what is smaller than the first is left blank
@@ -168,3 +167,20 @@ def _label(index: int, token: str) -> Label:
     shown = visible(token, 300)
     text = shown if len(shown) <= _NAME else f"{shown[: _NAME - 1]}…"
     return Label(index, text, shown if text != shown else None)
+
+
+def thinned(places: Sequence[tuple[float, int]], room: float) -> list[int]:
+    """Names of the places that can be written without touching; the earlier in the sequence has the right of way.
+
+    Args:
+        places: Place and name of each, the most important first.
+        room: Least distance between two places.
+
+    Returns:
+        The names, in ascending order.
+    """
+    kept: list[tuple[float, int]] = []
+    for place, name in places:
+        if all(abs(place - other) >= room for other, _ in kept):
+            kept.append((place, name))
+    return sorted(name for _, name in kept)

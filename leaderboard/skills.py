@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from whybench.bench.figures import FIGURES
 from whybench.bench.skill import Contest, Overall, Skill, overall, skill
 from whybench.bench.store import StoredResult
+from whybench.bench.workers import Apply
 from whybench.leaderboard.boards import Board, one_per_task
 from whybench.leaderboard.columns import matrix
 from whybench.leaderboard.formatting import interval, number
 from whybench.leaderboard.ranks import Standing, standing
 from whybench.leaderboard.tables import Row, Table, TableCell
-from whybench.bench.workers import Apply
 
 SKILL_METRICS = ("comprehensiveness", "sufficiency")
 TITLE = "Skill"

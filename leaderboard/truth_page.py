@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from whybench.bench.metric import FaithfulnessMetric
 from whybench.bench.metrics import METRICS
 from whybench.bench.truth import Agreement, Trial, Trust, trust
+from whybench.bench.workers import Apply
 from whybench.leaderboard.boards import Board, one_per_task
 from whybench.leaderboard.columns import matrices
 from whybench.leaderboard.dot_plot import DotPlot, dot_plot
 from whybench.leaderboard.formatting import interval, number
 from whybench.leaderboard.tables import Row, Table, TableCell
-from whybench.bench.workers import Apply
 
 TITLE = "Which metric can I trust?"
 TRUTH = "average_precision"

@@ -14,9 +14,9 @@ from whybench.bench.causal.metrics import CAUSAL
 from whybench.bench.errors import CorruptResultError
 from whybench.bench.store import ResultStore, StoredResult
 from whybench.leaderboard import formatting
-from whybench.leaderboard.attention_page import attention_task, context, merged
+from whybench.leaderboard.attention_page import attention_task, context
 from whybench.leaderboard.boards import boards
-from whybench.leaderboard.command import command
+from whybench.leaderboard.command import command, merged
 from whybench.leaderboard.site import build_site
 from whybench.leaderboard.specimen import specimen
 from whybench.tests.leaderboard import test_site

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from whybench.bench.schema import Figure
-from whybench.leaderboard import axis, formatting
+from whybench.leaderboard import formatting
+from whybench.leaderboard.axis import logarithmic
 from whybench.leaderboard.dot_plot import ROW, dot_plot
-from whybench.leaderboard.matrix_map import CLASSES, MOST_TOKENS, MOST_WRITTEN, matrix_maps
+from whybench.leaderboard.matrix_map import CLASSES, MOST_TOKENS, MOST_WRITTEN, matrix_maps, thinned
 from whybench.leaderboard.scatter import scatter
 
 
@@ -42,30 +43,20 @@ def test_intervals_of_any_size(low: float, high: float, text: str) -> None:
     assert formatting.measured_interval(low, high) == text
 
 
-def test_a_linear_axis_ends_at_round_numbers_around_the_values() -> None:
-    for low, high in ((0.0, 1.0), (-0.23, 0.61), (0.0, 57.0), (0.003, 0.0041), (2.0, 2.0)):
-        made = axis.linear(low, high, 10, 110)
-        assert made.low <= low <= high <= made.high
-        assert 3 <= len(made.ticks) <= 11
-        for text, place in made.ticks:
-            value = float(text.replace("−", "-"))
-            assert place == pytest.approx(10 + 100 * (value - made.low) / (made.high - made.low), abs=1e-6)
-
-
 def test_a_logarithmic_axis_keeps_ratios_and_puts_zero_apart() -> None:
-    made = axis.logarithmic([3e-13, 0.2], 0, 100)
-    assert made.zero is None
+    made = logarithmic([3e-13, 0.2])
     assert made.place(1e-6) - made.place(1e-8) == pytest.approx(made.place(1e-2) - made.place(1e-4))
-    assert made.ticks[0][0] == "1"
-    assert (made.place(made.low), made.place(made.high)) == (0, 100)
-    with_zero = axis.logarithmic([0.0, 3e-13, 0.2], 0, 100)
+    assert made.ticks[0] == ("1", 1.0)
+    assert (made.place(made.low), made.place(made.high)) == (0, 1)
+    assert not any(text == "0" for text, _ in made.ticks)
+    with_zero = logarithmic([0.0, 3e-13, 0.2])
     assert with_zero.place(0.0) == 0 < with_zero.place(3e-13)
     assert ("0", 0) in with_zero.ticks
-    assert axis.logarithmic([0.0, 0.0], 0, 100).place(0.0) == 0
+    assert logarithmic([0.0, 0.0]).place(0.0) == 0
 
 
 def test_names_are_thinned_by_importance() -> None:
-    assert axis.thinned([(5.0, 5), (4.0, 4), (15.0, 15), (9.0, 9), (0.0, 0)], 5) == [0, 5, 15]
+    assert thinned([(5.0, 5), (4.0, 4), (15.0, 15), (9.0, 9), (0.0, 0)], 5) == [0, 5, 15]
 
 
 def test_marks_lie_where_their_figures_are() -> None:
@@ -75,17 +66,32 @@ def test_marks_lie_where_their_figures_are() -> None:
     assert drawn is not None
     (marks,) = drawn.chart.data["marks"]
     assert marks == {
-        "row": ["a", "a", "b"],
+        "at": [0, 0, 1],
         "series": ["x", "y", "y"],
         "mean": [0.2, 0.9, 0.2],
         "low": [0.1, 0.8, 0.1],
         "high": [0.4, 1.0, 0.4],
         "said": ["0.200 (0.100 to 0.400)", "0.900 (0.800 to 1.000)", "0.200 (0.100 to 0.400)"],
     }
-    assert drawn.chart.given == {"of": "Method", "series": ["x", "y"], "height": 2 * ROW, "ends": [0.0, 1.5]}
+    assert drawn.chart.given == {
+        "of": "Method",
+        "names": ["a", "b"],
+        "series": ["x", "y"],
+        "height": 2 * ROW,
+        "ends": [0.0, 1.5],
+    }
     said = "a: x 0.200 (0.100 to 0.400), y 0.900 (0.800 to 1.000); b: y 0.200 (0.100 to 0.400)"
     assert drawn.chart.description == f"Figures. {said}"
     assert dot_plot("Figures", "Method", [("a", [None])], ("x",)) is None
+
+
+def test_rows_of_the_same_name_stay_apart() -> None:
+    figures = [Figure(mean=mean, low=0.0, high=1.0, examples=3) for mean in (0.25, 0.75)]
+    drawn = dot_plot("Figures", "Task", [("a", figures[:1]), ("a", figures[1:])], ("x",))
+    assert drawn is not None
+    assert drawn.chart.given["names"] == ["a", "a"]
+    assert drawn.chart.data["marks"][0]["at"] == [0, 1]
+    assert drawn.chart.description == "Figures. a: x 0.250 (0 to 1.000); a: x 0.750 (0 to 1.000)"
 
 
 def test_marks_on_a_logarithmic_axis_lie_on_it() -> None:
@@ -93,14 +99,12 @@ def test_marks_on_a_logarithmic_axis_lie_on_it() -> None:
     drawn = dot_plot("Figures", "Method", [("a", figures)], ("x", "y"), scale="log")
     assert drawn is not None
     (marks,), given = drawn.chart.data["marks"], drawn.chart.given
-    made = axis.logarithmic([0.09, 0.4, 0.0, 0.0], 0.0, 1.0)
+    made = logarithmic([0.09, 0.4, 0.0, 0.0])
     assert marks["mean"] == pytest.approx([made.place(0.09), made.place(0.0)], rel=1e-3)
     assert marks["high"][0] == pytest.approx(made.place(0.4), rel=1e-3)
     # what is below its first power of ten is cut, and 0 has a place of its own
     assert marks["low"] == [0, 0]
-    assert dict(zip(given["labels"], given["ticks"], strict=True)) == {
-        text: pytest.approx(place, abs=1e-6) for text, place in made.ticks
-    }
+    assert list(zip(given["labels"], given["ticks"], strict=True)) == made.ticks
     assert "0" in given["labels"]
 
 
