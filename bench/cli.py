@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whybench.bench import cli_add, cli_compare, cli_publish, cli_submit
+from whybench.bench import cli_add, cli_compare, cli_publish, cli_site, cli_submit
+from whybench.bench.cli_site import RESULTS, Results, Site
 from whybench.bench.choices import UNITS, UnitKind
 from whybench.bench.cli_methods import attributions_named, data_named, method_named, methods_named, twins_of, unread
 from whybench.bench.console import print_json, quiet
@@ -37,13 +38,10 @@ app = typer.Typer(
 app.add_typer(cli_add.new, name="new")
 app.add_typer(cli_add.check, name="check")
 
-RESULTS = Path("results")
 DEFAULT_SUITE = "mini"
 # not a suite of tasks, but of figures, measured on any task
 CAUSAL_SUITE = "causal"
 
-Results = Annotated[Path, typer.Option("--results", help="Folder of the results.")]
-Site = Annotated[Path | None, typer.Option("--site", help="Folder of the pages; default: RESULTS/site.")]
 Model = Annotated[str | None, typer.Option("--model", help="Checkpoint folder or Hub id; default: the task's own.")]
 Revision = Annotated[str | None, typer.Option("--revision", help="Commit, tag or branch of a Hub model.")]
 Device = Annotated[
@@ -178,7 +176,6 @@ def _run(
     from whybench.bench.store import ResultStore
     from whybench.bench.tracking import Mirror
     from whybench.leaderboard.publish import check
-    from whybench.leaderboard.site import build_site
     from whybench.leaderboard.text_table import print_overview
 
     quiet()
@@ -200,11 +197,11 @@ def _run(
         cells = run_plan(plan, store, observer)
     unfinished = [cell for cell in cells if cell.result.status != "finished"]
     if as_json:
-        index = build_site(store.read_all(), store.read_failures(), site)
+        index = cli_site.build(store.read_all(), store.read_failures(), site)
         print_json({"page": str(index), "results": [cell.result.model_dump(mode="json") for cell in cells]})
     else:
         print_overview([cell for cell in cells if cell.result.status == "finished"], unfinished, Console())
-        index = build_site(store.read_all(), store.read_failures(), site)
+        index = cli_site.build(store.read_all(), store.read_failures(), site)
         sys.stdout.write(f"\nThe page: {index.resolve()}\n")
     return cells
 
@@ -275,52 +272,7 @@ def explain(
         console.print(f"The page: {html.resolve()}", soft_wrap=True)
 
 
-@app.command()
-def leaderboard(
-    results: Results = RESULTS,
-    site: Site = None,
-    submissions: Annotated[
-        Path | None, typer.Option("--submissions", help="Folder of submissions; their rows stand beside the results.")
-    ] = None,
-    earlier: Annotated[
-        list[Path] | None,
-        typer.Option("--earlier", help="Results of an earlier version, for the page of versions alone; repeatable."),
-    ] = None,
-    serve: Annotated[
-        bool, typer.Option("--serve", help="Serve the site on 127.0.0.1, and build it again when the results change.")
-    ] = False,
-    port: Annotated[int, typer.Option("--port", help="Port of --serve; 0 for any that is free.")] = 8000,
-) -> None:
-    """Render the results as a static site; nothing is computed anew."""
-    from rich.console import Console
-
-    from whybench.bench.store import ResultStore
-    from whybench.bench.verification import with_submissions
-    from whybench.leaderboard.site import build_site, processes_for
-    from whybench.leaderboard.text_table import print_overview
-
-    store = ResultStore(results)
-    out = site or results / "site"
-    before = [ResultStore(folder) for folder in earlier or ()]
-
-    def build(finished: list[StoredResult], failures: list[StoredResult]) -> Path:
-        versions = [one.read_all() for one in before]
-        return build_site(finished, failures, out, earlier=versions, processes=processes_for(len(finished)))
-
-    def read() -> tuple[list[StoredResult], list[StoredResult]]:
-        return with_submissions(store, submissions), store.read_failures()
-
-    if serve:
-        from whybench.leaderboard.serve import serve as serve_site
-
-        watched = [results, *([submissions] if submissions else []), *(one.root for one in before)]
-        sys.stdout.write("Ctrl-C stops it.\n")
-        serve_site(lambda: build(*read()), watched, out, port, lambda line: print(line, flush=True))
-        return
-    finished, failures = read()
-    index = build(finished, failures)
-    print_overview(finished, failures, Console())
-    sys.stdout.write(f"\nThe page: {index.resolve()}\n")
+app.command()(cli_site.leaderboard)
 
 
 @app.command()
