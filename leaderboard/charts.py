@@ -13,6 +13,8 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+from whybench.bench.errors import SiteError
+
 LIBRARY, SPECS = "vega.js", "chart-specs.js"
 _NOTICE = (
     "/* Vega, Vega-Lite, Vega-Embed and Vega-Tooltip, by the University of Washington Interactive Data Lab and "
@@ -50,11 +52,20 @@ def rounded(values: Iterable[float], digits: int = 4) -> list[float | None]:
 
 @cache
 def scripts() -> dict[str, bytes]:
-    """Files that pages with charts load, by name: the library, and the spec of every kind of chart."""
-    # these take seconds, and the table in the terminal needs neither
-    import vl_convert
+    """Files that pages with charts load, by name: the library, and the spec of every kind of chart.
 
-    from whybench.leaderboard.chart_kinds import KINDS
+    Raises:
+        SiteError: A package that they are taken from is not installed.
+    """
+    # these take seconds, and the table in the terminal needs neither
+    try:
+        import vl_convert
+
+        from whybench.leaderboard.chart_kinds import KINDS
+    except ImportError as error:
+        raise SiteError(
+            f"the package {error.name}, which brings the scripts of the charts, is not installed"
+        ) from error
 
     # a script of its own declares names for all others
     library = f'(() => {{"use strict";{vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")}}})();'

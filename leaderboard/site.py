@@ -128,11 +128,13 @@ class _Pages:
     def files(self) -> dict[str, bytes]:
         """Contents of all files by their path within the site."""
         files = {f"assets/{path.name}": path.read_bytes() for path in sorted((_FOLDER / "assets").iterdir())}
+        pages = self._apply(task_pages, self._jobs())
+        # the scripts take seconds, in which other processes work already
         files |= {f"assets/{name}": content for name, content in charts.scripts().items()}
         files["assets/datatables.js"] = datatables()
         plots: dict[str, Plot] = {}
         duels: list[Duels] = []
-        for made in self._apply(task_pages, self._jobs()):
+        for made in pages:
             files |= made.files
             plots |= made.plots
             duels += made.duels

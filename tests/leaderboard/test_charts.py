@@ -1,12 +1,14 @@
 """Specs of charts are valid Vega-Lite and hold no data; what pages hold for them is small and safe."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from whybench.bench.errors import SiteError
 from whybench.bench.store import ResultStore
 from whybench.leaderboard.chart_kinds import KINDS
 from whybench.leaderboard.charts import LIBRARY, SPECS, rounded, scripts
@@ -85,6 +87,16 @@ def test_scripts_are_made_once_and_are_the_same_again() -> None:
     scripts.cache_clear()
     assert scripts() == first
     assert 500_000 < len(first[LIBRARY]) < 1_000_000
+
+
+def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = scripts()
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    scripts.cache_clear()
+    with pytest.raises(SiteError, match="the package vl_convert, which brings the scripts of the charts"):
+        scripts()
+    monkeypatch.undo()
+    assert scripts() == made
 
 
 def test_only_pages_with_charts_load_the_scripts(site: Path) -> None:
