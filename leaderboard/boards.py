@@ -126,7 +126,10 @@ def _names(rows: Sequence[StoredResult]) -> dict[str, str]:
     for label, group in by_label.items():
         # what the rows of one label differ in; the hash always differs, and is the last resort
         facts = [_facts(stored.result.spec) for stored in group]
-        telling = [name for name in facts[0] if len({fact[name] for fact in facts}) > 1] if len(group) > 1 else []
+        every = dict.fromkeys(name for fact in facts for name in fact)
+        # versions of a method need not have the same parameters
+        facts = [{name: fact.get(name, "not there") for name in every} for fact in facts]
+        telling = [name for name in every if len({fact[name] for fact in facts}) > 1]
         for stored, fact in zip(group, facts, strict=True):
             parts = [f"{name} {fact[name]}" for name in telling]
             if len(group) > 1 and not _tells_apart(facts, telling):

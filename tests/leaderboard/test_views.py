@@ -407,3 +407,11 @@ def test_the_command_gives_what_is_not_the_default(store: ResultStore) -> None:
 def test_rendering_does_not_import_torch() -> None:
     code = "import sys, whybench.leaderboard.site, whybench.leaderboard.text_table; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_rows_of_one_label_with_other_parameters_are_told_apart(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    make(store, Made(method="ig", label="ig", parameters={"steps": 5}, examples=4))
+    make(store, Made(method="ig", label="ig", parameters={"points": 7, "steps": 5}, examples=4))
+    (board,) = boards(store.read_all(), [])
+    assert set(board.names.values()) == {"ig [points not there]", "ig [points 7]"}
