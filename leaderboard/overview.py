@@ -10,8 +10,8 @@ from whybench.leaderboard.boards import Board
 from whybench.leaderboard.skills import Skills
 from whybench.leaderboard.tables import Table
 
-# cells of tables that a page may have: more of them, and it is slow to open, and larger than 1.5 MB with its scripts
-MOST_CELLS = 4_000
+# cells of tables that a page may have: with more of them it weighs over 1.5 MB with its scripts, and is slow to open
+MOST_CELLS = 4_800
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def pages(store: ResultStore, tmp_path_factory: pytest.TempPathFactory) -> list[
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("whybench.leaderboard.overview.MOST_CELLS", 10)
         patch.setattr("whybench.leaderboard.history_page.MOST_TRACKS", 1)
-        brief = build_site(results, failures, tmp_path_factory.mktemp("brief") / "site").parent
+        short = build_site(results, failures, tmp_path_factory.mktemp("short") / "site").parent
     assert (site / "history.html").is_file()
     folders = [folder for folder in sorted(site.iterdir()) if list(folder.glob("*.html"))]
     return [
@@ -48,10 +48,10 @@ def pages(store: ResultStore, tmp_path_factory: pytest.TempPathFactory) -> list[
         *(sorted(folder.glob("*.html"))[0] for folder in folders),
         site / "methods" / "spoiled.html",
         sorted((site / "examples").rglob("*.html"))[0],
-        brief / "index.html",
-        next((brief / "boards").iterdir()),
-        brief / "history.html",
-        next((brief / "history").iterdir()),
+        short / "index.html",
+        next((short / "boards").iterdir()),
+        short / "history.html",
+        next((short / "history").iterdir()),
     ]
 
 
