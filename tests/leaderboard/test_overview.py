@@ -55,9 +55,9 @@ def test_many_results_have_a_line_and_a_page_for_each_table(store: ResultStore, 
     results = store.read_all()
     found = boards(results, [])
     tables = [table(board) for board in found]
-    assert not is_too_large(tables, skills(found))
+    assert not is_too_large(tables, skills(tables))
     monkeypatch.setattr("whybench.leaderboard.overview.MOST_CELLS", 10)
-    assert is_too_large(tables, skills(found))
+    assert is_too_large(tables, skills(tables))
     index = build_site(results, [], tmp_path / "site")
     page = parse(index)
     assert [section.attributes["id"] for section in page.all("section", class_="task")] == ["boards"]
