@@ -234,7 +234,8 @@ def order(
         lead[i] += won.sum(axis=0, dtype=np.int16)
         lead[others] -= won
         if intervals:
-            low, high = percentile_intervals(drawn)
+            # a pair's interval is the same whatever other methods there are
+            low, high = percentile_intervals(drawn[:, :RESAMPLES])
             difference_intervals[:, i, others] = low, high
             difference_intervals[:, others, i] = -high, -low
         p = _p_values(drawn, differences[i, others], differing[i, others], tolerance)

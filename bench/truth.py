@@ -116,10 +116,13 @@ def agreements(trials: Sequence[Trial], *, seed: int | Sequence[int] = 0) -> lis
             groups.setdefault(len(figure), []).append(place)
     drawn: dict[int, Floats] = {}
     for group in groups.values():
-        # one draw for all of them: the same as one for each, as rows and seed are
-        together = resampled_means(np.hstack([figures[place] for place in group]), seed=seed, resamples=RESAMPLES)
-        ends = np.cumsum([figures[place].shape[1] for place in group])
-        drawn |= dict(zip(group, np.split(together, ends[:-1], axis=1), strict=True))
+        # one draw for all of them: the same as one for each, as rows and seed are; most have the same recovery
+        halves = {place: [half.tobytes() for half in np.hsplit(figures[place], 2)] for place in group}
+        columns = {key: half for place in group for key, half in zip(halves[place], np.hsplit(figures[place], 2))}
+        together = resampled_means(np.hstack(list(columns.values())), seed=seed, resamples=RESAMPLES)
+        ends = np.cumsum([half.shape[1] for half in columns.values()])
+        means_of = dict(zip(columns, np.split(together, ends[:-1], axis=1), strict=True))
+        drawn |= {place: np.hstack([means_of[key] for key in halves[place]]) for place in group}
     made = []
     truth: _Pairs | None = None
     for place, (trial, figure) in enumerate(zip(trials, figures, strict=True)):

@@ -32,7 +32,8 @@ def styled(chart: alt.TopLevelMixin, height: int | str) -> dict[str, Any]:
         .configure_view(stroke=None)
         .configure_axis(**text, **title, labelFlush=False, gridColor=LINE, domain=False, ticks=False)
         .configure_legend(**legend, orient="top", title=None, offset=4)
-        .to_dict()
+        # the tests compile every kind; to validate takes longer than all else
+        .to_dict(validate=False)
     )
     # the schema's name is an address that nothing reads
     return {name: part for name, part in made.items() if name != "$schema"} | {"height": height}

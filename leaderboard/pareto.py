@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
+import numpy as np
+from numpy.typing import NDArray
+
 # distances from a point's centre at which its number may stand, and the directions, right and above first
-_DISTANCES = (10.0, 15.0, 21.0, 28.0, 36.0, 46.0, 58.0, 72.0)
-_DIRECTIONS = tuple(math.radians(angle) for angle in (-35, 35, -145, 145, -90, 90, 0, 180, -65, 65, -115, 115))
+_DISTANCES = np.array([10.0, 15.0, 21.0, 28.0, 36.0, 46.0, 58.0, 72.0])[:, None]
+_DIRECTIONS = np.radians([-35, 35, -145, 145, -90, 90, 0, 180, -65, 65, -115, 115])
 
 # left, top, right, bottom
 Area = tuple[float, float, float, float]
@@ -60,31 +63,28 @@ def beside(
     Returns:
         The labels' centres; None for a label that has no free place.
     """
-    dots = [(x - dot, y - dot, x + dot, y + dot) for x, y in points]
-    taken: list[Area] = []
+    taken: list[Area] = [*((x - dot, y - dot, x + dot, y + dot) for x, y in points), *covered]
     found: list[tuple[float, float] | None] = []
     for (x, y), width in zip(points, widths, strict=True):
-        places = (
-            # a wide label is moved aside by its own width as well
-            (x + (distance + width / 2 - height / 2) * math.cos(angle), y + distance * math.sin(angle))
-            for distance in _DISTANCES
-            for angle in _DIRECTIONS
-        )
-        free = (place for place in places if _is_free(_area(*place, width, height), box, (*dots, *covered, *taken)))
-        place = next(free, None)
-        found.append(place)
-        if place is not None:
-            taken.append(_area(*place, width, height))
+        # a wide label is moved aside by its own width as well
+        across = (x + (_DISTANCES + width / 2 - height / 2) * np.cos(_DIRECTIONS)).ravel()
+        upright = (y + _DISTANCES * np.sin(_DIRECTIONS)).ravel()
+        half = width / 2, height / 2
+        areas = np.stack((across - half[0], upright - half[1], across + half[0], upright + half[1]), axis=1)
+        free = np.flatnonzero(_are_free(areas, box, np.array(taken)))
+        if not len(free):
+            found.append(None)
+            continue
+        place = free[0]
+        found.append((float(across[place]), float(upright[place])))
+        left, top, right, bottom = areas[place].tolist()
+        taken.append((left, top, right, bottom))
     return found
 
 
-def _area(x: float, y: float, width: float, height: float) -> Area:
-    return (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-
-
-def _is_free(area: Area, box: Area, others: Iterable[Area]) -> bool:
-    within = area[0] >= box[0] and area[1] >= box[1] and area[2] <= box[2] and area[3] <= box[3]
-    return within and not any(
-        min(area[2], other[2]) > max(area[0], other[0]) and min(area[3], other[3]) > max(area[1], other[1])
-        for other in others
-    )
+def _are_free(areas: NDArray[np.float64], box: Area, others: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which areas lie within the box and cover none of the others, ``[areas]``."""
+    left, top, right, bottom = areas.T
+    within = (left >= box[0]) & (top >= box[1]) & (right <= box[2]) & (bottom <= box[3])
+    apart = (areas[:, None, 2:] <= others[:, :2]) | (areas[:, None, :2] >= others[:, 2:])
+    return np.asarray(within & np.all(np.any(apart, axis=2), axis=1))
