@@ -25,7 +25,7 @@
     ├── SubmissionError           a submission that is not complete, not allowed or not what it says
     ├── StoreError                results that cannot be read or written
     │   └── CorruptResultError
-    └── SiteError                 a site that cannot be built from what is installed
+    └── SiteError                 a site that cannot be built from what is installed, or with what memory there is
 
 What is no error, but costs something that can be helped, is a warning::
 
@@ -66,6 +66,11 @@ class UnknownNameError(WhybenchError):
         hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
         super().__init__(f"there is no {kind} named {name!r}.{hint} Known: {', '.join(known) or 'none'}.")
         self.kind, self.name, self.near = kind, name, near
+        self._known = known
+
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, list[str]]]:
+        """By what it was made of: an exception is unpickled with its message alone, of which this cannot be made."""
+        return type(self), (self.kind, self.name, self._known)
 
 
 class ParameterError(WhybenchError):
@@ -161,7 +166,9 @@ class CorruptResultError(StoreError):
 
 
 class SiteError(WhybenchError):
-    """A site that cannot be built, as a package that it takes a script from is not installed as it should be."""
+    """A site that cannot be built: a package that it takes a script from is not installed as it should be, or a process
+    that worked on it ended.
+    """
 
 
 def reason_of(error: BaseException) -> str:

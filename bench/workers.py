@@ -6,8 +6,11 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
+
+from whybench.bench.errors import SiteError
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -28,12 +31,21 @@ def workers(count: int) -> Iterator[Apply]:
 
     Args:
         count: Number of processes.
+
+    Raises:
+        SiteError: A process ended before its work was done, as the system ends one where memory runs out.
     """
     if count == 1:
         yield map
         return
-    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield pool.map
+    try:
+        with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+            yield pool.map
+    except BrokenProcessPool as error:
+        raise SiteError(
+            f"one of {count} processes that worked on the site ended before its work was done, as the system ends one "
+            f"where memory runs out. Free some memory and run it again."
+        ) from error
 
 
 def processors() -> int:
