@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from whybench.bench import cli_add, cli_compare, cli_publish, cli_site, cli_submit
-from whybench.bench.cli_site import RESULTS, Results, Site
 from whybench.bench.choices import UNITS, UnitKind
 from whybench.bench.cli_methods import attributions_named, data_named, method_named, methods_named, twins_of, unread
+from whybench.bench.cli_site import RESULTS, Results, Site
 from whybench.bench.console import print_json, quiet
 from whybench.bench.errors import ParameterError, StoreError, WhybenchError
 

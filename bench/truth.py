@@ -118,7 +118,9 @@ def agreements(trials: Sequence[Trial], *, seed: int | Sequence[int] = 0) -> lis
     for group in groups.values():
         # one draw for all of them: the same as one for each, as rows and seed are; most have the same recovery
         halves = {place: [half.tobytes() for half in np.hsplit(figures[place], 2)] for place in group}
-        columns = {key: half for place in group for key, half in zip(halves[place], np.hsplit(figures[place], 2))}
+        columns = {
+            key: half for place in group for key, half in zip(halves[place], np.hsplit(figures[place], 2), strict=True)
+        }
         together = resampled_means(np.hstack(list(columns.values())), seed=seed, resamples=RESAMPLES)
         ends = np.cumsum([half.shape[1] for half in columns.values()])
         means_of = dict(zip(columns, np.split(together, ends[:-1], axis=1), strict=True))
