@@ -107,7 +107,7 @@
     const state = new URLSearchParams(location.hash.slice(1));
     const a = data.methods.indexOf(state.get("a")), b = data.methods.indexOf(state.get("b"));
     if (a < 0 || b < 0 || a === b) return;
-    choose(String(a), String(b), state.get("figure") in data.figures ? state.get("figure") : figure.options[0].value);
+    choose(String(a), String(b), Object.hasOwn(data.figures, state.get("figure")) ? state.get("figure") : figure.options[0].value);
   }
 
   document.getElementById("choose").hidden = false;

@@ -103,6 +103,11 @@
       const script = document.createElement("script");
       script.src = `${data.folder}/${key}.js`;
       script.addEventListener("load", () => script.remove());
+      // without its file the page stays, and says that it stays, with the figure that it shows
+      script.addEventListener("error", () => {
+        script.remove();
+        if (chosen.value === key) choose(first.value, second.value, drawn.key);
+      });
       document.head.append(script);
       return;
     }

@@ -137,6 +137,31 @@ def test_what_a_method_lacks_is_named(page: Any, site: Path) -> None:
     assert "majority with xor_cues" in page.locator("#missing").inner_text()
 
 
+@pytest.mark.parametrize("figure", ["constructor", "no_such_figure", ""])
+def test_an_address_with_a_figure_that_there_is_not_shows_the_first(page: Any, site: Path, figure: str) -> None:
+    page.goto(f"{(site / 'versus.html').as_uri()}#a=gradient&b=chance&figure={figure}")
+    assert page.locator("#figure option:checked").inner_text().startswith("Comprehensiveness")
+    assert page.locator("#said").inner_text().startswith("gradient is better on ")
+
+
+def test_a_figure_whose_file_is_not_there_is_not_said_to_be_shown(
+    browser: Any, store: ResultStore, tmp_path: Path
+) -> None:
+    # not the fixture's page, which minds a file that is missing
+    context = browser.new_context()
+    page = context.new_page()
+    site = build_site(store.read_all(), store.read_failures(), tmp_path / "site").parent
+    path = next((site / "versus").glob("xor-cues-*.html"))
+    (path.with_suffix("") / "log_odds.js").unlink()
+    page.goto(path.as_uri())
+    said = page.locator("#said").inner_text()
+    page.locator("#figure").select_option("log_odds")
+    page.wait_for_function("document.querySelector('#figure').value === 'comprehensiveness'")
+    assert page.locator("#said").inner_text() == said
+    assert "log_odds" not in page.url
+    context.close()
+
+
 def points(page: Any) -> list[str | None]:
     """Places of the points of the chart, when it has been drawn."""
     figure = page.locator("figure[data-chart=versus]")
