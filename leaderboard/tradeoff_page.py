@@ -58,6 +58,7 @@ class TradeOff:
         points: The methods, the cheapest by the first price first.
         charts: The drawing by each price.
         levels: Yardsticks, with their figures.
+        tasks: How many tasks it is about; over several the costs are geometric means.
         machines: In how many environments the rows were made; times compare within one.
         left_out: Methods without a known cost or without the figure.
     """
@@ -70,6 +71,7 @@ class TradeOff:
     points: tuple[Point, ...]
     charts: tuple[Chart, ...]
     levels: tuple[tuple[str, TableCell], ...]
+    tasks: int
     machines: int
     left_out: tuple[str, ...]
 
@@ -106,7 +108,7 @@ def _overall(skills: Skills, tables: dict[str, Table]) -> TradeOff | None:
         mean = tuple(math.exp(sum(map(math.log, of_all)) / len(known)) for of_all in zip(*known, strict=True))
         found.append(_Found(rows, one.name, cell, mean if len(known) == len(by_board) else None, not one.why))
     tasks = f"over {len(skills.boards)} tasks" if skills.several else f"on {skills.boards[0].spec.task.name}"
-    return _made(f"Skill {tasks}", "", "overall", SKILL, found, [])
+    return _made(f"Skill {tasks}", "", "overall", SKILL, found, [], len(skills.boards))
 
 
 def _of_board(anchor: str, table: Table) -> TradeOff | None:
@@ -133,6 +135,7 @@ def _made(
     column: Column,
     found: Sequence[_Found],
     levels: Sequence[tuple[str, TableCell]],
+    tasks: int = 1,
 ) -> TradeOff | None:
     known = [(one, one.costs, one.figure.value) for one in found if one.costs and one.figure.value is not None]
     if not known:
@@ -162,7 +165,7 @@ def _made(
         chart(column, price, [_dot(point, at) for point in points], shown) for at, price in enumerate(prices)
     )
     left_out = tuple(one.name for one in found if not one.costs or one.figure.value is None)
-    return TradeOff(title, detail, anchor, column, prices, points, charts, tuple(shown), machines, left_out)
+    return TradeOff(title, detail, anchor, column, prices, points, charts, tuple(shown), tasks, machines, left_out)
 
 
 def _dot(point: Point, at: int) -> Dot:

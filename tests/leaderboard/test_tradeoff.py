@@ -204,6 +204,17 @@ def test_skill_over_tasks_stands_against_the_geometric_mean_of_the_costs(store: 
     assert {name for name, _ in others[0].levels} >= {"chance"}
 
 
+def test_means_over_tasks_are_spoken_of_where_there_are_several(store: ResultStore, tmp_path: Path) -> None:
+    yardsticks(store, task="one")
+    make(store, Made(method="cheap", quality=1.0, task="one"))
+    page = page_of(store, tmp_path)
+    assert "Skill on one" in page.text
+    assert "over the tasks" not in page.text
+    yardsticks(store, task="two")
+    make(store, Made(method="cheap", quality=1.0, task="two"))
+    assert "geometric means over the tasks" in page_of(store, tmp_path).text
+
+
 def test_what_may_not_be_ranked_is_never_on_the_front(store: ResultStore) -> None:
     make(store, Made(method="honest", quality=1.0, milliseconds=5.0))
     barred = {"determinism": GateOutcome(status="failed", value=1.0, limit=0.0, reason="differs")}
