@@ -47,6 +47,17 @@ def short(store: ResultStore, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield build_site(store.read_all(), [], tmp_path_factory.mktemp("short") / "site").parent
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_names_of_metrics_do_not_reach_into_their_figures(browser: Any, site: Path, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 844})
+    opened = context.new_page()
+    opened.goto((site / "truth.html").as_uri())
+    wide = opened.locator("#trust tbody th").evaluate_all("all => all.map(c => [c.scrollWidth, c.clientWidth])")
+    assert len(wide) > 2
+    assert [text for text, room in wide if text > room] == []
+    context.close()
+
+
 def section(page: Any, task: str = "xor_cues") -> Any:
     return page.locator(f'section[data-task="{task}"]:not([id*="causal"])').first
 
