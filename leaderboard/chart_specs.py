@@ -238,7 +238,7 @@ def lengths() -> dict[str, Any]:
     )
 
 
-# the name of every kind, on pages and in the file of the specs
+# those of here by name; chart_kinds.py has all
 KINDS: dict[str, Callable[[], dict[str, Any]]] = {
     "curves": curves,
     "example": example,

@@ -27,7 +27,7 @@ class Chart:
     """A chart on a page.
 
     Attributes:
-        kind: Which spec draws it, a name of `chart_specs.KINDS`.
+        kind: Which spec draws it, a name of `chart_kinds.KINDS`.
         description: What it shows, in words: for readers who do not see it, and until it is drawn.
         data: Rows of each of the spec's named data, in groups. In a group a list is a column; anything else is the
             value of all of the group's rows. Empty where a script of the page has them.

@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-# distances from a point's centre at which its number may stand, and the directions, right and above first
+# distances from a point's centre at which its name may stand, and the directions, right and above first
 _DISTANCES = np.array([10.0, 15.0, 21.0, 28.0, 36.0, 46.0, 58.0, 72.0])[:, None]
 _DIRECTIONS = np.radians([-35, 35, -145, 145, -90, 90, 0, 180, -65, 65, -115, 115])
 

@@ -70,7 +70,8 @@ def build_site(
     Raises:
         StoreError: ``out`` is something else, or cannot be written.
         UnknownNameError: A result has a figure that the protocol does not know.
-        SiteError: The package that brings the script of the tables is not installed as it should be.
+        SiteError: A package that brings scripts of the tables or charts is not installed as it should be, or a process
+            ended.
         CorruptResultError: The per-example table of a result is damaged.
     """
     check(out)
