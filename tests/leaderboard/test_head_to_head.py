@@ -191,6 +191,7 @@ def test_the_page(store: ResultStore, found: HeadToHead, tmp_path: Path) -> None
     assert said.startswith(f"{found.first} is better on {better} of {len(rows)} tasks, {found.second} on {worse};")
     assert f"{open_} undecided" in said
     assert found.skill in said
+    assert "An interval is that of its task alone" in page.text
     # every page leads there, and it leads to every board's
     for name, root in (("index.html", ""), ("tasks/majority.html", "../"), ("versus.html", "")):
         assert parse(site / name).one("nav").all("a", href=f"{root}versus.html")

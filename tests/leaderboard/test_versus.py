@@ -69,6 +69,7 @@ def test_every_pair_has_the_difference_interval_and_p_value_of_the_comparison(
             won = found.differences[i, j] > 0
             expected = ("won" if won else "lost") if found.significant[i, j] else None
             assert cell.attributes.get("class") == expected
+    assert "An interval is always that of its pair alone" in page.text
 
 
 def test_the_choice_of_two_is_drawn_from_the_figures_of_the_results(store: ResultStore, tmp_path: Path) -> None:
