@@ -1,5 +1,15 @@
-// Heat maps: the same word marked under all methods, and scores by keyboard. Without this file all of them are there.
+// All pages: the way past the navigation. Heat maps: the same word marked under all methods, and scores by keyboard.
+// Without this file all of them are there.
 "use strict";
+
+// to the content without a new address: what the reader has chosen stands in it
+document.querySelector("a.skip").addEventListener("click", (event) => {
+  const main = document.getElementById("main");
+  event.preventDefault();
+  main.tabIndex = -1;
+  main.focus();
+  main.scrollIntoView();
+});
 
 (function heatMaps() {
   const texts = document.querySelectorAll(".heat");

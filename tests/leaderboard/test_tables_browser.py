@@ -47,6 +47,20 @@ def short(store: ResultStore, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield build_site(store.read_all(), [], tmp_path_factory.mktemp("short") / "site").parent
 
 
+def test_the_way_past_the_navigation_leaves_the_view_in_the_address(page: Any, site: Path) -> None:
+    page.goto((site / "index.html").as_uri())
+    page.locator("#family").select_option("attention")
+    address, shown = page.url, page.locator("#count").inner_text()
+    assert "family=attention" in address
+    page.locator("a.skip").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    assert (page.url, page.locator("#count").inner_text()) == (address, shown)
+    # and the next stop is within the content
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('main') !== null")
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_names_of_metrics_do_not_reach_into_their_figures(browser: Any, site: Path, width: int) -> None:
     context = browser.new_context(viewport={"width": width, "height": 844})
