@@ -25,6 +25,8 @@ from whybench.leaderboard.robustness import HELP, TITLE
 from whybench.leaderboard.truth_page import TITLE as TRUTH_TITLE
 
 _FOLDER = Path(__file__).parent / "templates"
+# anchor of the table of skill
+SKILL = "skill"
 # templates of pages whose tables can be sorted
 _SORTED = {"index.html", "board.html", "attention.html", "tradeoff.html", "truth.html"}
 
@@ -36,14 +38,20 @@ class Shell:
         labels: All methods, in the order in which their pages are named.
         navigation: Per name that the templates know an address from the site's root; None where there is no such page.
         tasks: Name and page of every task.
+        apart: Whether the table of every board has a page of its own, as the overview would hold too much.
     """
 
     def __init__(
-        self, labels: Iterable[str], navigation: dict[str, str | None], tasks: tuple[tuple[str, str], ...]
+        self,
+        labels: Iterable[str],
+        navigation: dict[str, str | None],
+        tasks: tuple[tuple[str, str], ...],
+        *,
+        apart: bool,
     ) -> None:
         slugs = Slugs()
         self._methods = {label: f"methods/{slugs.of(label)}.html" for label in labels}
-        self._navigation, self._tasks = navigation, tasks
+        self._navigation, self._tasks, self._apart = navigation, tasks, apart
 
     def page(self, template: str, root: str, **context: Any) -> bytes:
         """A page.
@@ -60,6 +68,10 @@ class Shell:
     def method_href(self, label: str) -> str:
         """A method's page, from the site's root."""
         return self._methods[label]
+
+    def table_href(self, anchor: str) -> str:
+        """Where a board's table stands, or that of skill, from the site's root."""
+        return f"boards/{anchor}.html" if self._apart and anchor != SKILL else f"index.html#{anchor}"
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the compiled templates, which every process makes for itself."""
@@ -93,6 +105,7 @@ class Shell:
             **self._navigation,
             "protocol_version": PROTOCOL_VERSION,
             "method_href": self.method_href,
+            "table_href": self.table_href,
             "tasks": self._tasks,
             "trust_title": TRUTH_TITLE,
             "tradeoff_title": tradeoff_page.TITLE,

@@ -25,7 +25,7 @@ from whybench.leaderboard.pairs import affordable
 from whybench.leaderboard.publish import check, publish
 from whybench.leaderboard.robustness import robustness
 from whybench.leaderboard.section import Entry, Section
-from whybench.leaderboard.shell import Shell
+from whybench.leaderboard.shell import SKILL, Shell
 from whybench.leaderboard.skills import HELP as SKILL_HELP
 from whybench.leaderboard.skills import skills
 from whybench.leaderboard.sources import sources
@@ -96,7 +96,7 @@ class _Pages:
         self._apply = apply
         tasks, anchors = Slugs(), Slugs()
         # the table of skill has this name
-        anchors.of("skill")
+        anchors.of(SKILL)
         self._sections: list[Section] = []
         tables = list(apply(table, boards(results, failures)))
         found = [view.board for view in tables]
@@ -114,6 +114,7 @@ class _Pages:
         self._contenders = affordable({s.anchor: s.contenders for s in self._sections if s.contenders})
         self._tradeoffs = trade_offs(usual, self._skills)
         self._histories = histories(results, earlier, self._anchors())
+        self._apart = is_too_large([section.overview for section in self._sections], self._skills)
         self._shell = Shell(
             dict.fromkeys(stored.result.label for board in found for stored in board),
             {
@@ -124,6 +125,7 @@ class _Pages:
                 "history": HISTORY if self._histories else None,
             },
             tuple(dict.fromkeys((s.task, s.task_href) for s in self._sections if not s.causal)),
+            apart=self._apart,
         )
 
     def files(self) -> dict[str, bytes]:
@@ -145,21 +147,20 @@ class _Pages:
 
     def _overview(self) -> dict[str, bytes]:
         """The first page, and a page for each board where all of them would be too much for it."""
-        short = is_too_large([section.overview for section in self._sections], self._skills)
         files = {}
         files["index.html"] = self._shell.page(
             "index.html",
             "",
             sections=self._sections,
             choices=choices([section.board for section in self._sections]),
-            short=short,
+            short=self._apart,
             described=_definitions()[0],
             skills=self._skills,
             anchors=self._anchors(),
             skill_help=SKILL_HELP,
             robustness=self._robustness,
         )
-        for section in self._sections if short else ():
+        for section in self._sections if self._apart else ():
             files[f"boards/{section.anchor}.html"] = self._shell.page(
                 "board.html", "../", section=section, choices=choices([section.board])
             )
