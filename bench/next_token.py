@@ -222,7 +222,8 @@ class NextTokenModel(Classifier):
         return first[0], second[0]
 
     def _written(self, tokens: Sequence[int]) -> str:
-        return " ".join(self.tokenizer.convert_ids_to_tokens(list(tokens))) or "none"
+        # in quotes, as all that is of the data: where texts are not to be published, quotes are cut
+        return " ".join(map(repr, self.tokenizer.convert_ids_to_tokens(list(tokens)))) or "none"
 
     # ---- forward passes ----
 

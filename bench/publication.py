@@ -2,8 +2,8 @@
 
 Figures, their per-example values, costs, gates and checks are kept as they are, to the last bit: the tables, ranks,
 intervals and comparisons of a board are those of the full results. The mean curves are kept as numbers of their own.
-Of the per-example texts, maps and curves those of the first examples are kept, or none. The result says so in its field
-``published``.
+Of the per-example texts, maps and curves those of the first examples are kept, or none, and then no reason quotes them.
+The result says so in its field ``published``.
 """
 
 from __future__ import annotations
@@ -21,13 +21,17 @@ from whybench.bench.choices import MAPS, TEXTS, Texts
 from whybench.bench.errors import ParameterError, StoreError
 from whybench.bench.examples_table import UNITS, lists
 from whybench.bench.mean_curves import mean_curves
-from whybench.bench.schema import Published, Result, TaskSpec
+from whybench.bench.schema import GateOutcome, Published, Randomised, Result, TaskSpec
 from whybench.bench.store import MANIFEST, ResultStore, StoredResult, check_of, digest_of, read
 
 # what a board asks of every example; all other columns are of single tokens and units, or text
 _WHOLE = ("example_id", "label", "target", "probability", "truncated", "error", "length", "head_dimension")
-# what stands in quotes in a reason may be a word of the text
-_QUOTED = re.compile(r"""(?<!\w)'[^']*'(?!\w)|"[^"]*"|“[^”]*”""")
+# what stands in quotes in a reason may be of the text, and so may what follows a quote that is not closed
+_QUOTED = re.compile(
+    r"""(?<!\w)'(?:\\.|(?<=\w)'(?=\w)|[^'\\])*'(?!\w)|"(?:\\.|[^"\\])*"|“[^”]*”|(?:(?<!\w)'|["“]).*\Z""", re.DOTALL
+)
+# an error of others, as `whybench.bench.errors.reason_of` writes it: what it says need not be in quotes
+_FOREIGN = re.compile(r"(\w+): .* (\([^()]*, line \d+, in [^()\s]+\))", re.DOTALL)
 
 
 @dataclass
@@ -78,8 +82,7 @@ def publish(results: ResultStore, out: ResultStore, texts: Texts = "builtin", ma
     fresh = []
     for stored in chosen:
         task = stored.result.spec.task
-        allowed = texts == "all" or (texts == "builtin" and is_generated(task))
-        if not allowed:
+        if not (allowed := _allowed(task, texts)):
             made.withheld[task.name] = "as was asked" if texts == "none" else f"they are of {task.dataset or 'a file'}"
         if _is_new(stored, out, maps if allowed else 0, texts=allowed):
             fresh.append((stored, allowed))
@@ -93,37 +96,54 @@ def publish(results: ResultStore, out: ResultStore, texts: Texts = "builtin", ma
         # per-example tables are large
         vars(stored).pop("examples", None)
     for stored in chosen:
-        check = stored.randomised
+        check = _check(stored, texts=_allowed(stored.result.spec.task, texts))
         if check is not None and not check_of(out.cells / check.cell).exists():
             out.add_check(check)
             made.checks += 1
     for stored in failures:
         if not (out.cells / stored.result.cell).exists():
-            same = (folder := out.failures / stored.result.cell).exists() and read(folder).result == stored.result
+            result = stored.result if _allowed(stored.result.spec.task, texts) else _unquoted(stored.result)
+            same = (folder := out.failures / result.cell).exists() and read(folder).result == result
             if not same:
-                out.write(stored.result)
+                out.write(result)
             (made.kept if same else made.written).append(stored.result.cell)
     with suppress(OSError):
         (out.root / ".writing").rmdir()
     return made
 
 
+def _allowed(task: TaskSpec, texts: Texts) -> bool:
+    return texts == "all" or (texts == "builtin" and is_generated(task))
+
+
+def _check(stored: StoredResult, *, texts: bool) -> Randomised | None:
+    """The randomised-weights check as it is published."""
+    check = stored.randomised
+    return check if texts or check is None else check.model_copy(update={"outcome": _unquoted_outcome(check.outcome)})
+
+
 def _is_new(stored: StoredResult, out: ResultStore, maps: int, *, texts: bool) -> bool:
-    """Whether a cell is not there; StoreError where another one is."""
+    """Whether a cell is not there; StoreError where another one is, or the check of another one."""
     cell = stored.result.cell
     if stored.result.published is not None:
         raise StoreError(f"the cell {cell!r} is a published copy itself. Publish the results that it was made from.")
+    # it may have been left where its cell was deleted
+    left, check = StoredResult(out.cells / cell, stored.result).randomised, _check(stored, texts=texts)
     if not (out.cells / cell).exists():
-        return True
-    there = read(out.cells / cell)
-    published, check = there.result.published, stored.randomised
+        if left in (None, check):
+            return True
+        raise StoreError(
+            f"{str(check_of(out.cells / cell))!r} is there, the check of randomised weights of another result. Delete "
+            "it, or give another folder. Nothing was changed."
+        )
+    published = read(out.cells / cell).result.published
     if published is None:
         what = "it is no published copy"
     elif published.source != digest_of(stored.folder / MANIFEST):
         what = "it is a copy of another run"
     elif (published.texts, published.maps) != (texts, min(maps, stored.result.spec.task.examples)):
         what = f"it has maps of {published.maps} examples, and texts are {'' if published.texts else 'not '}published"
-    elif check is not None and there.randomised not in (None, check):
+    elif check is not None and left not in (None, check):
         what = "its check of randomised weights is another one"
     else:
         return False
@@ -139,7 +159,8 @@ def shortened(stored: StoredResult, maps: int, *, texts: bool) -> tuple[Result, 
     Args:
         stored: The cell, in full.
         maps: Of how many examples the texts, maps and curves are kept.
-        texts: Whether the data's texts may be published; where not, quotes in the reasons of failed examples are cut.
+        texts: Whether the data's texts may be published; where not, reasons have no quotes, and nothing that packages
+            of others said.
     """
     examples, result = stored.examples, stored.result
     maps = min(maps, len(examples))
@@ -150,7 +171,7 @@ def shortened(stored: StoredResult, maps: int, *, texts: bool) -> tuple[Result, 
             first = column.slice(0, maps).combine_chunks()
             column = pa.concat_arrays([first, pa.nulls(len(examples) - maps, column.type)])
         if name == "error" and not texts:
-            column = pa.array([None if why is None else _unquoted(why) for why in column.to_pylist()], pa.string())
+            column = pa.array([None if why is None else _cut(why) for why in column.to_pylist()], pa.string())
         # one that says nothing would still cost some hundred bytes
         if column.null_count < len(examples):
             columns[name] = column
@@ -168,14 +189,27 @@ def shortened(stored: StoredResult, maps: int, *, texts: bool) -> tuple[Result, 
             insertion=insertion.record() if faithful else None,
         )
     }
-    if not texts and result.coverage is not None:
-        failed = tuple(one.model_copy(update={"reason": _unquoted(one.reason)}) for one in result.coverage.failed)
+    result = result.model_copy(update=changes)
+    return result if texts else _unquoted(result), pa.table(columns)
+
+
+def _unquoted(result: Result) -> Result:
+    """The same without what its reasons quote."""
+    changes: dict[str, Any] = {"gates": {name: _unquoted_outcome(one) for name, one in result.gates.items()}}
+    if result.error is not None:
+        changes["error"] = _cut(result.error)
+    if result.coverage is not None:
+        failed = tuple(one.model_copy(update={"reason": _cut(one.reason)}) for one in result.coverage.failed)
         changes["coverage"] = result.coverage.model_copy(update={"failed": failed})
-    return result.model_copy(update=changes), pa.table(columns)
+    return result.model_copy(update=changes)
 
 
-def _unquoted(reason: str) -> str:
-    return _QUOTED.sub("‘…’", reason)
+def _unquoted_outcome(outcome: GateOutcome) -> GateOutcome:
+    return outcome.model_copy(update={"reason": _cut(outcome.reason)})
+
+
+def _cut(reason: str) -> str:
+    return _QUOTED.sub("‘…’", _FOREIGN.sub(r"\1: ‘…’ \2", reason))
 
 
 def said(made: Publication, out: ResultStore) -> Iterator[str]:

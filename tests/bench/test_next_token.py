@@ -290,7 +290,7 @@ WRONG = [
     ),
     ("a great", (" film joke", " bad"), r"continuation ' film joke' is \d+ tokens of tiny-llama .*first token alone"),
     ("a great", (" bad", " film joke"), r"foil ' film joke' is \d+ tokens"),
-    ("a great", (" film was", " film a"), r"beginning that both share \(Ġfilm\) to the end of the text"),
+    ("a great", (" film was", " film a"), r"beginning that both share \('Ġfilm'\) to the end of the text"),
     ("a great", (" film", ""), r"foil '' is 0 tokens of tiny-llama \(none\)"),
     ("a great", (" film", " film"), "are the same tokens; give two"),
     ("the film was great " * 30, (" film", " bad"), r"its text has 1\d\d tokens, and tiny-llama reads 48"),

@@ -35,6 +35,7 @@ from whybench.tests.leaderboard.factory import METHODS, Made, make
 # of no built-in task's vocabulary
 SECRET = ("Zanzibar quokka lumbers tonight", "quixotic Zanzibar bassoons hum again", "no bassoons tonight quokka")
 WHY = "line 3: example 'real-0003' has at place 1 'quokka', expected is \"Zanzibar's\" and it's over"
+FOREIGN = f"ValueError: no grammar for {SECRET[1]} (parser.py, line 3, in <module>)"
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +49,14 @@ def full(tmp_path_factory):
     for method in ("raw_attention", "efficient_attention"):
         causal(store, method)
     make(store, Made(method="lime", error="It did not work."))
-    cell = next(iter(store.read_all())).result.cell
-    store.add_check(Randomised(cell=cell, outcome=GateOutcome(status="passed", value=0.1, limit=0.5)))
+    make(
+        store,
+        Made(method="lime", task="real", dataset="a/real", texts=SECRET, error=f"example {SECRET[0]!r} is too long"),
+    )
+    cells = [stored.result.cell for stored in store.read_all()]
+    store.add_check(Randomised(cell=cells[0], outcome=GateOutcome(status="passed", value=0.1, limit=0.5)))
+    (real, *_) = (cell for cell in cells if cell.startswith("real--"))
+    store.add_check(Randomised(cell=real, outcome=GateOutcome(status="failed", reason=f"after 2 stages: {FOREIGN}")))
     return store
 
 
@@ -64,7 +71,7 @@ def by_cell(store):
 
 def test_figures_are_kept_to_the_last_bit(full, out):
     made = publish(full, out)
-    assert len(made.written) == len(full.read_all()) + 1 and not made.kept and made.checks == 1
+    assert len(made.written) == len(full.read_all()) + 2 and not made.kept and made.checks == 2
     before, after = by_cell(full), by_cell(out)
     assert list(before) == list(after)
     for cell, old in before.items():
@@ -74,12 +81,15 @@ def test_figures_are_kept_to_the_last_bit(full, out):
             assert new.columns([name]).column(0).equals(old.examples.column(name))
         unsaid = {"published": None, "coverage": old.result.coverage}
         assert new.result.model_copy(update=unsaid) == old.result
-        assert new.gates == old.gates
+        assert {name: gate.status for name, gate in new.gates.items()} == {
+            name: gate.status for name, gate in old.gates.items()
+        }
         assert unit_counts(new.examples) == unit_counts(old.examples)
         assert set(old.examples.column_names) - {"specimen_layer", "specimen_head", "specimen_matrix"} <= set(
             new.examples.column_names
         )
-    assert [stored.result for stored in out.read_failures()] == [stored.result for stored in full.read_failures()]
+    for old, new in zip(full.read_failures(), out.read_failures(), strict=True):
+        assert new.result.model_copy(update={"error": old.result.error}) == old.result
 
 
 def test_mean_curves_are_those_of_all_examples(full, out):
@@ -131,6 +141,9 @@ def test_no_word_of_a_text_that_is_withheld_is_in_the_bytes(full, out, texts: Te
     secret = set(" ".join(SECRET).split()) - {"no", "again"}
     real = [folder for folder in out.cells.iterdir() if folder.name.startswith("real--")]
     assert real
+    (failed,) = (folder for folder in out.failures.iterdir() if folder.name.startswith("real--"))
+    assert bool(words(failed) & secret) is there
+    assert bool(words(out.root / "checks") & secret) is there
     for folder in real:
         assert bool(words(folder) & secret) is there
         reasons = [one.reason for one in read(folder).result.coverage.failed]
@@ -140,6 +153,30 @@ def test_no_word_of_a_text_that_is_withheld_is_in_the_bytes(full, out, texts: Te
         assert read(folder).examples.column("error").drop_null().to_pylist() == reasons
     builtin = [words(folder) for folder in out.cells.iterdir() if folder.name.startswith("xor_cues--")]
     assert all(("red" in one) is (texts != "none") for one in builtin)
+
+
+@pytest.mark.parametrize(
+    ("reason", "published"),
+    [
+        ("it's the model's own, not 'quokka's own'", "it's the model's own, not ‘…’"),
+        (
+            f"it has {chr(39)}it's \"a quokka\" isn't{chr(39)} at place 3".replace("it's", r"it\'s"),
+            "it has ‘…’ at place 3",
+        ),
+        (f"it has {['quokka', 'a']!r}", "it has [‘…’, ‘…’]"),
+        ("last printed: 'the quokka lum", "last printed: ‘…’"),
+        ("it isn't “quokka” but \"quokka's", "it isn't ‘…’ but ‘…’"),
+        (f"after 2 stages: {FOREIGN}", "after 2 stages: ‘…’ (parser.py, line 3, in <module>)"),
+        ("the gradient is not finite", "the gradient is not finite"),
+    ],
+)
+def test_what_may_be_of_a_text_is_cut_from_a_reason(full, tmp_path, reason, published):
+    store, out = ResultStore(tmp_path / "one"), ResultStore(tmp_path / "out")
+    make(store, Made(task="real", dataset="a/real", error=reason))
+    publish(store, out)
+    assert [stored.result.error for stored in out.read_failures()] == [published]
+    again = publish(store, out)
+    assert not again.written and len(again.kept) == 1
 
 
 def test_whose_texts_they_are_is_in_the_record(full):
@@ -170,7 +207,7 @@ def test_a_second_time_nothing_is_written_and_what_is_new_is_added(full, tmp_pat
     assert not any(".writing" in name for name in before)
     again = publish(some, out)
     assert contents(out.root) == before and not again.written and not again.checks
-    assert len(again.kept) == len(full.read_all())
+    assert len(again.kept) == len(full.read_all()) - 1 + len(full.read_failures())
     shutil.move(tmp_path / lost.name, lost)
     assert publish(some, out).written == [lost.name]
     assert {name: content for name, content in contents(out.root).items() if name in before} == before
@@ -195,16 +232,30 @@ def test_another_result_of_the_same_name_is_never_overwritten(full, tmp_path, ou
     assert contents(out.root) == before
 
 
+def test_a_check_that_was_left_behind_is_of_no_other_result(full, tmp_path, out):
+    publish(full, out)
+    cell = next(iter((out.root / "checks").iterdir())).stem
+    shutil.rmtree(out.cells / cell)
+    assert publish(full, out).written == [cell]
+    shutil.rmtree(out.cells / cell)
+    other = ResultStore(tmp_path / "other")
+    shutil.copytree(full.cells / cell, other.cells / cell)
+    before = contents(out.root)
+    with pytest.raises(StoreError, match="the check of randomised weights of another result"):
+        publish(other, out)
+    assert contents(out.root) == before
+
+
 def test_a_failure_goes_where_the_cell_finishes(full, tmp_path, out):
     publish(full, out)
-    (failure,) = out.read_failures()
+    (failure,) = (stored for stored in out.read_failures() if stored.result.spec.task.name == "xor_cues")
     more = ResultStore(tmp_path / "more")
     make(more, Made(method="lime"))
     publish(more, out)
-    assert failure.result.cell in by_cell(out) and not out.read_failures()
+    assert failure.result.cell in by_cell(out) and len(out.read_failures()) == 1
     # and an older failure of it is left out
     assert failure.result.cell not in publish(full, out).written
-    assert not out.read_failures()
+    assert len(out.read_failures()) == 1
 
 
 def test_bytes_per_cell_are_bounded(tmp_path, out):
