@@ -126,6 +126,17 @@ def required(metrics: Iterable[str], *, published: bool = False) -> list[str]:
     return [*(name for name, _ in _FIXED if name not in _SINCE), *metrics]
 
 
+def mistyped(columns: pa.Schema, metrics: Iterable[str]) -> list[str]:
+    """The columns of a file that are there twice, or are of another type than the table's."""
+    known = {**dict([*_FIXED, *_LATER, *_CAUSAL, (UNITS, pa.int64())]), **dict.fromkeys(metrics, pa.float64())}
+    names = columns.names
+    return [
+        name
+        for name, kind in known.items()
+        if name in names and (names.count(name) > 1 or columns.field(name).type != kind)
+    ]
+
+
 def columns_of(curves: Curves) -> dict[str, list[Any]]:
     """The columns of one example's curves; `curves_of` reads them."""
     return {

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from whybench.bench.curves import Curves, Floats
 from whybench.bench.examples_table import UNITS, curves_of, lists
@@ -29,8 +30,9 @@ def broken(result: Result, examples: pa.Table) -> str | None:
       is: ``p(x) - p(R(x, top(n)))``, the comprehensiveness at q = 1, is ``p(x) - p(nothing left)``.
     - The best unit removed alone is the curve's k = 1, where both were recorded.
     - Probabilities lie in [0, 1], sizes ascend from 0 to n, and there is one entry for each unit.
-    - A published copy has maps for as many examples as it says, and its mean curves have the same ends: the mean of
-      ``probability`` with all units, and one number with none.
+    - A unit has a segment, a start and an end, an example an id.
+    - A published copy has texts and maps for as many examples as it says, and its mean curves have the same ends: the
+      mean of ``probability`` with all units, and one number with none.
     """
     return next(_broken(result, examples), None)
 
@@ -44,17 +46,23 @@ def _broken(result: Result, examples: pa.Table) -> Iterator[str]:
         scored = examples.column("error").null_count
         if scored != coverage.scored:
             yield f"{scored} rows have no error, the result has {coverage.scored} scored examples"
+    if None in ids:
+        yield f"row {ids.index(None)} has no example_id"
+    for place in ("unit_starts", "unit_ends"):
+        lengths = [pc.list_value_length(examples.column(name)).fill_null(-1) for name in ("unit_segments", place)]
+        if not lengths[0].equals(lengths[1]):
+            yield f"unit_segments and {place} are not of the same units"
     for name in result.figures:
         yield from _figure(result, name, examples.column(name), ids)
     if result.published is not None:
-        yield from _published(result.published, examples, ids)
+        yield from _published(result, result.published, examples, ids)
     if hold(examples, TOLERANCE):
         return
     probabilities = examples.column("probability").to_pylist()
     units = lists(examples, "unit_starts")
     try:
         recorded = curves_of(examples)
-    except ValueError as error:
+    except (KeyError, ValueError) as error:
         yield f"the curves cannot be read: {error}"
         return
     for name, probability, starts, curves in zip(ids, probabilities, units, recorded, strict=True):
@@ -77,7 +85,7 @@ def _figure(result: Result, name: str, column: pa.ChunkedArray, ids: list[str]) 
         yield f"{name} has the mean {mean} over the examples, the result's figure {figure.mean}"
 
 
-def _published(published: Published, examples: pa.Table, ids: list[str]) -> Iterator[str]:
+def _published(result: Result, published: Published, examples: pa.Table, ids: list[str]) -> Iterator[str]:
     counts, units = examples.column(UNITS).to_pylist(), lists(examples, "unit_starts")
     for name in (name for name in examples.column_names if pa.types.is_list(examples.schema.field(name).type)):
         there = np.flatnonzero(examples.column(name).is_valid().to_numpy())
@@ -86,9 +94,15 @@ def _published(published: Published, examples: pa.Table, ids: list[str]) -> Iter
     texts = np.flatnonzero(examples.column("text").is_valid().to_numpy()).tolist()
     if texts != list(range(published.maps)):
         yield f"{len(texts)} examples have a text, the result says that the first {published.maps} have one"
+    for name in ("text_pair", "continuation", "foil"):
+        there = np.flatnonzero(examples.column(name).is_valid().to_numpy())
+        if len(there) and there[-1] >= published.maps:
+            yield f"example {ids[there[-1]]!r} has {name}, the result says that {published.maps} examples have texts"
     for name, count, starts in zip(ids, counts, units, strict=True):
         if starts is not None and len(starts) != count:
             yield f"example {name!r} has {len(starts)} of {count} units"
+    if result.spec.measure == "faithfulness" and None in (published.deletion, published.insertion):
+        yield "the result has no mean curves"
     known = examples.column("probability").drop_null().to_numpy()
     if published.deletion is None or published.insertion is None or not len(known):
         return
@@ -102,7 +116,7 @@ def _published(published: Published, examples: pa.Table, ids: list[str]) -> Iter
             yield f"{what} the mean curves have p = {one} and {two}"
 
 
-def _example(probability: float, units: int, curves: Curves) -> Iterator[str]:
+def _example(probability: float | None, units: int, curves: Curves) -> Iterator[str]:
     n = curves.units
     if n != units:
         yield f"it has {n} scores for {units} units"
@@ -129,7 +143,7 @@ def _example(probability: float, units: int, curves: Curves) -> Iterator[str]:
     if not len(curves.removed_k) or curves.removed_k[0] != 0:
         yield "the curve 'removed' does not begin with nothing removed (k = 0)"
         return
-    if not _same(probability, curves.original):
+    if probability is None or not _same(probability, curves.original):
         yield f"probability is {probability}, and with nothing removed (removed_p at k = 0) it is {curves.original}"
     removed = dict(zip(curves.removed_k.tolist(), curves.removed_p.tolist(), strict=True))
     kept = dict(zip(curves.kept_k.tolist(), curves.kept_p.tolist(), strict=True))

@@ -254,6 +254,8 @@ class MeanCurve(Record):
     def _on_grid(self) -> MeanCurve:
         if {len(self.mean), len(self.low), len(self.high)} != {GRID_POINTS}:
             raise ValueError(f"a mean curve has {GRID_POINTS} places")
+        if not all(-1e-9 <= p <= 1 + 1e-9 for p in (*self.mean, *self.low, *self.high) if p is not None):
+            raise ValueError("a mean curve has a probability that is not between 0 and 1")
         return self
 
 

@@ -34,7 +34,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from whybench.bench.choices import GateName, Standing
 from whybench.bench.errors import CorruptResultError, StoreError
-from whybench.bench.examples_table import completed, required
+from whybench.bench.examples_table import completed, mistyped, required
 from whybench.bench.identities import broken
 from whybench.bench.schema import Digest, GateOutcome, Randomised, Result
 
@@ -116,13 +116,15 @@ class StoredResult:
     def _read(self, wanted: Sequence[str], columns: Sequence[str] | None) -> pa.Table:
         try:
             with pq.ParquetFile(self.folder / EXAMPLES) as file:
-                there = set(file.schema_arrow.names)
-                missing = [name for name in wanted if name not in there]
-                if not missing:
+                there = file.schema_arrow
+                missing = [name for name in wanted if name not in there.names]
+                wrong = mistyped(there, self.result.figures)
+                if not missing and not wrong:
                     return file.read(columns=None if columns is None else list(columns))
         except (OSError, pa.ArrowException) as error:
             raise _corrupt(self.folder, f"{EXAMPLES} cannot be read: {error}") from error
-        raise _corrupt(self.folder, f"{EXAMPLES} has no column {', '.join(missing)}")
+        what = f"no column {', '.join(missing)}" if missing else f"another {wrong[0]} than such a table has"
+        raise _corrupt(self.folder, f"{EXAMPLES} has {what}")
 
 
 class ResultStore:

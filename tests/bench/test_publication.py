@@ -296,6 +296,17 @@ DAMAGE = {
     "other end": (lambda r, t: r["published"]["insertion"]["mean"].__setitem__(0, 0.9), "with all removed and none"),
     "units": (lambda r, t: with_column(t, "units", lambda v: [1, *v[1:]]), "of 1 units"),
     "score": (lambda r, t: with_column(t, "removed_p", lambda v: [[0.1, *v[0][1:]], *v[1:]]), "nothing removed"),
+    "no curves": (lambda r, t: r["published"].update(deletion=None), "the result has no mean curves"),
+    "another text": (lambda r, t: t.append_column("foil", pa.array(["x"] * len(t))), "has foil, the result says"),
+    "words": (
+        lambda r, t: t.set_column(t.column_names.index("units"), "units", pa.array(["x"] * len(t))),
+        "another units",
+    ),
+    "twice": (lambda r, t: t.append_column("units", t.column("units")), "another units than such a table has"),
+    "no id": (lambda r, t: with_column(t, "example_id", lambda v: [None, *v[1:]]), "row 0 has no example_id"),
+    "no probability": (lambda r, t: with_column(t, "probability", lambda v: [None] * len(v)), "probability is None"),
+    "no scores": (lambda r, t: t.drop_columns(["unit_scores"]), "the curves cannot be read: 'unit_scores'"),
+    "no ends": (lambda r, t: t.drop_columns(["unit_ends"]), "unit_segments and unit_ends are not of the same units"),
     "a column lost": (lambda r, t: t.drop_columns(["units"]), "has no column units"),
 }
 
@@ -308,6 +319,15 @@ def test_tampering_is_found(full, out, damage):
     resealed(folder, change)
     with pytest.raises(CorruptResultError, match=said):
         _ = read(folder).examples
+
+
+@pytest.mark.parametrize("change", [{"low": [-1.0] * 21}, {"mean": [1.5] * 21}, {"high": [7.0] * 21}, {"mean": []}])
+def test_a_mean_curve_is_one_of_probabilities(full, out, change):
+    publish(full, out, maps=5)
+    folder = next(folder for folder in sorted(out.cells.iterdir()) if folder.name.startswith("xor_cues--"))
+    resealed(folder, lambda r, t: r["published"]["deletion"].update(change))
+    with pytest.raises(CorruptResultError, match="a mean curve has"):
+        read(folder)
 
 
 def test_a_changed_file_is_found_by_its_digest(full, out):
