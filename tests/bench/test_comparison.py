@@ -279,3 +279,11 @@ def test_rates_of_error(monkeypatch):
     # the standard errors are 0.9 and 1.3 points; 1,000 resamples cannot say "differs" more often than 10,000
     assert 0.03 <= np.mean(single) <= 0.07
     assert np.mean(family) <= 0.085
+
+
+def test_an_interval_of_a_difference_is_the_same_whatever_other_methods_there_are():
+    values = np.random.default_rng(5).normal(size=(20, 34))
+    many = compare(values, [f"m{i}" for i in range(34)], higher_is_better=True)
+    two = compare(values[:, [3, 30]], ["m3", "m30"], higher_is_better=True)
+    assert many.resamples > two.resamples == 10_000
+    np.testing.assert_allclose(many.difference_intervals[:, 3, 30], two.difference_intervals[:, 0, 1], atol=1e-12)
