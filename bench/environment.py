@@ -57,7 +57,8 @@ def commit_of(folder: Path) -> str | None:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     """What git prints; None where it fails, is not there, or may not be run."""
-    command = ["git", "-C", str(folder), *arguments]
+    # the index stays as it is: a commit that is being made elsewhere would find it locked
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     except OSError:

@@ -1,5 +1,6 @@
 """The commit that results are said to be of."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -41,6 +42,15 @@ def test_changed_sources_are_said_to_be_changed_and_changes_elsewhere_are_not(pa
     assert commit_of.__wrapped__(package) == git(package, "rev-parse", "HEAD")
     (package / "__init__.py").write_text("changed = True\n")
     assert commit_of.__wrapped__(package) == git(package, "rev-parse", "HEAD") + "+changed"
+
+
+def test_the_index_is_not_written(package: Path) -> None:
+    index = next(path for path in (package / ".git" / "index", package.parent / ".git" / "index") if path.exists())
+    # git would note the new time, and lock the index to do so
+    os.utime(package / "__init__.py", (1, 1))
+    before = index.read_bytes()
+    assert commit_of(package)
+    assert index.read_bytes() == before
 
 
 def test_sources_that_the_package_has_as_links_count(package: Path) -> None:
