@@ -13,8 +13,7 @@ from whybench.bench.choices import Bound, EvidenceKind, Family, GateName, Measur
 from whybench.bench.figures import FIGURES
 
 SCHEMA_VERSION = 1
-GRID_POINTS = 21
-"""Places of a mean curve: 0, .05, …, 1 of the units."""
+GRID_POINTS = 21  # places of a mean curve: 0, .05, …, 1 of the units
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
