@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -39,7 +40,10 @@ def workers(count: int) -> Iterator[Apply]:
         yield map
         return
     try:
-        with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+        # a worker makes millions of small things, few of them in cycles, and ends soon: to look for these takes long
+        with ProcessPoolExecutor(
+            count, mp_context=multiprocessing.get_context("spawn"), initializer=gc.disable
+        ) as pool:
             yield pool.map
     except BrokenProcessPool as error:
         raise SiteError(
