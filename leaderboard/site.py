@@ -206,8 +206,7 @@ class _Pages:
         """The tables as files."""
         found = {section.anchor: board_files(section.table, section.anchor) for section in self._sections}
         if self._skills:
-            anchors = {section.board.key: section.anchor for section in self._sections}
-            found["skill"] = skill_files(self._skills, anchors)
+            found[SKILL] = skill_files(self._skills, self._anchors())
         return {f"data/{name}.{kind}": content for name, files in found.items() for kind, content in files.items()}
 
     def _jobs(self) -> Iterator[TaskJob]:

@@ -16,9 +16,9 @@ from whybench.leaderboard.latex import escaped
 from whybench.leaderboard.site import build_site
 from whybench.leaderboard.skills import skills
 from whybench.leaderboard.tables import table
-from whybench.tests.leaderboard.factory import Made, make, suite
+from whybench.tests.leaderboard.factory import Made, make
 from whybench.tests.leaderboard.page import parse
-from whybench.tests.leaderboard.test_skills import references
+from whybench.tests.leaderboard.test_skills import two_tasks
 
 FAILED = GateOutcome(status="failed", value=0.4, limit=1e-4, reason="another batch, another map")
 HOSTILE = "=1+1\\input{/etc/passwd} $x_1$ 50% & #1 ~^ {a} --- \u202egnp\n\"<b>'"
@@ -26,10 +26,7 @@ HOSTILE = "=1+1\\input{/etc/passwd} $x_1$ 50% & #1 ~^ {a} --- \u202egnp\n\"<b>'"
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> ResultStore:
-    made = ResultStore(tmp_path_factory.mktemp("results"))
-    for task in ("xor_cues", "majority"):
-        suite(made, task=task)
-        references(made, task=task)
+    made = two_tasks(tmp_path_factory.mktemp("results"))
     make(made, Made(method="spoiled", gates={"batch_invariance": FAILED}))
     make(made, Made(method="half", failed={2: "1 of 20 scores is not finite"}))
     make(made, Made(method="lime", error="the residual misses the tolerance"))

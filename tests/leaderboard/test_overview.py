@@ -10,17 +10,14 @@ from whybench.leaderboard.overview import MOST_CELLS, choices, is_too_large
 from whybench.leaderboard.site import build_site
 from whybench.leaderboard.skills import skills
 from whybench.leaderboard.tables import table
-from whybench.tests.leaderboard.factory import Made, make, suite
+from whybench.tests.leaderboard.factory import Made, make
 from whybench.tests.leaderboard.page import parse, rows
-from whybench.tests.leaderboard.test_skills import references
+from whybench.tests.leaderboard.test_skills import two_tasks
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> ResultStore:
-    made = ResultStore(tmp_path_factory.mktemp("results"))
-    for task in ("xor_cues", "majority"):
-        suite(made, task=task, examples=6)
-        references(made, task=task, examples=6)
+    made = two_tasks(tmp_path_factory.mktemp("results"), examples=6)
     return made
 
 

@@ -31,6 +31,15 @@ def references(store: ResultStore, **changes) -> None:
         make(store, Made(**{**fields, "quality": 9.0, "parameters": {"metric": metric}, **changes}))
 
 
+def two_tasks(folder: Path, **changes) -> ResultStore:
+    """The default methods and the references on two tasks."""
+    made = ResultStore(folder)
+    for task in ("xor_cues", "majority"):
+        suite(made, task=task, **changes)
+        references(made, task=task, **changes)
+    return made
+
+
 def mean(store, task, label, metric):
     (found,) = (one for one in store.read_all() if one.result.label == label and one.result.spec.task.name == task)
     return np.mean(list(numbers(found, metric).values()))

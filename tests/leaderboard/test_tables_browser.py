@@ -13,9 +13,9 @@ from whybench.bench.schema import GateOutcome
 from whybench.bench.store import ResultStore
 from whybench.leaderboard.site import build_site
 from whybench.tests.leaderboard.causal_factory import causal_suite
-from whybench.tests.leaderboard.factory import Made, make, suite
+from whybench.tests.leaderboard.factory import Made, make
 from whybench.tests.leaderboard.test_browser import CONTRAST, page
-from whybench.tests.leaderboard.test_skills import references
+from whybench.tests.leaderboard.test_skills import two_tasks
 
 __all__ = ["page"]
 
@@ -25,10 +25,7 @@ HOSTILE = "=cmd()\"';,<b>\u202e\\input{x}%"
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> ResultStore:
-    made = ResultStore(tmp_path_factory.mktemp("results"))
-    for task in ("xor_cues", "majority"):
-        suite(made, task=task, examples=8)
-        references(made, task=task, examples=8)
+    made = two_tasks(tmp_path_factory.mktemp("results"), examples=8)
     make(made, Made(method="spoiled", gates={"batch_invariance": FAILED}, examples=8))
     make(made, Made(method="hostile", label=HOSTILE, examples=8, evidence=False))
     causal_suite(made, examples=8)

@@ -131,15 +131,23 @@ def test_every_method_is_in_the_drawings_and_in_the_table_with_its_numbers(store
     assert len(drawings) == len(PRICES)
 
 
+def with_equivalents(store: ResultStore, label: str, value: float) -> TradeOff:
+    """The one board's trade-off, with other forward equivalents for one of its methods."""
+    results = store.read_all()
+    at = next(i for i, one in enumerate(results) if one.result.label == label)
+    cost = results[at].result.cost
+    assert cost is not None
+    changed = results[at].result.model_copy(update={"cost": cost.model_copy(update={"forward_equivalents": value})})
+    results[at] = replace(results[at], result=changed)
+    (drawn,) = trade_offs([("a", table(board)) for board in boards(results, [])], None)
+    return drawn
+
+
 def test_each_cost_has_a_front_of_its_own(store: ResultStore) -> None:
     make(store, Made(method="good", quality=3.0, milliseconds=5.0))
     make(store, Made(method="bad", quality=0.0, milliseconds=9.0))
-    good, bad = (next(one for one in store.read_all() if one.result.label == label) for label in ("good", "bad"))
-    assert bad.result.cost is not None
     # the forward pass beside it was slow as well
-    cost = bad.result.cost.model_copy(update={"forward_equivalents": 1.0})
-    found = boards([good, replace(bad, result=bad.result.model_copy(update={"cost": cost}))], [])
-    (drawn,) = trade_offs([("a", table(board)) for board in found], None)
+    drawn = with_equivalents(store, "bad", 1.0)
     assert on_front(drawn, 0) == {"good", "bad"}
     assert on_front(drawn, 1) == {"good"}
 
@@ -178,11 +186,7 @@ def test_skill_is_not_set_against_milliseconds_where_the_tasks_were_run_on_two_m
 def test_a_method_that_costs_nothing_is_drawn_at_the_start_and_said_as_it_is(store: ResultStore) -> None:
     make(store, Made(method="free", quality=1.0, milliseconds=0.5))
     make(store, Made(method="dear", quality=3.0, milliseconds=5.0))
-    free, dear = (next(one for one in store.read_all() if one.result.label == label) for label in ("free", "dear"))
-    assert free.result.cost is not None
-    cost = free.result.cost.model_copy(update={"forward_equivalents": 0.0})
-    found = boards([dear, replace(free, result=free.result.model_copy(update={"cost": cost}))], [])
-    (drawn,) = trade_offs([("a", table(board)) for board in found], None)
+    drawn = with_equivalents(store, "free", 0.0)
     (points,) = drawn.charts[0].data["points"]
     at = points["name"].index("free")
     assert points["cost"][at] == "0×"
